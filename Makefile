@@ -1,0 +1,46 @@
+# `make help` lists the commands.
+PYTHON ?= python3
+MODEL ?= models/flights
+WORK ?= .evergreen
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all lint bench requirements clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: $(READY) ## retrain models/flights on its built-in data and put it into service (MODEL=, WORK=)
+	@$(BIN)/python pipeline.py run $(MODEL) --work $(WORK)
+
+test: $(READY) lint ## lint, type checks and the fast tests
+	@$(BIN)/python -m pytest -q
+
+test-all: $(READY) lint ## the same and the slow tests
+	@$(BIN)/python -m pytest -q -m ''
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## all benchmarks; each prints its own table
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+requirements: $(READY) ## resolve requirements.in and containers/*/requirements.in again
+	@$(BIN)/python containers/resolve_requirements.py
+
+clean: ## remove the virtual environment and the work directory
+	rm -rf $(VENV) $(WORK)
+
+# uv installs in seconds what pip installs in minutes, and compiles bytecode: without that `import tensorflow` takes
+# three times as long in every step. --no-deps: the file is complete, and holds overrides that a resolver would refuse.
+$(READY): requirements.txt
+	@echo "making $(VENV) from requirements.txt (once; 3 GB)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps -r requirements.txt
+	@touch $@

@@ -1,0 +1,284 @@
+"""What lies inside each artifact: file names, readers and writers. The only place where steps meet.
+
+| artifact   | made by    | holds |
+|------------|------------|-------|
+| partition  | ingest     | `rows.parquet`, `rejected.parquet`, `partition.json` |
+| snapshot   | ingest     | `snapshot.json`: the partitions, in the order of their time |
+| statistics | validate   | `statistics.json` of the rows that a version is trained on |
+| examples   | preprocess | TFRecord shards, `heldout.parquet`, `examples.json`, transform, `transform_graph/` |
+| model      | train      | `weights.h5`, `optimizer.npz`, `network.json`, `training.json`, transform, `saved_model/` |
+| variant    | compress   | `serving/` as the server loads it, `variant.json` |
+| chosen     | evaluate   | a variant and `evaluation.json` |
+| version    | deploy     | all of the above that a version of the model store keeps |
+
+A *transform* is `features.json`, `constants.json` and `vocabulary/`. Artifacts that steps hand on also carry
+`records/`: the records of all steps that led to them, so that a run that took a step from the cache can report it too.
+Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `runs/<run>/` (records, report), `pipeline/`
+(what KFP writes), `empty/` (the base of a first run).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+RECORDS = "records"
+HELDOUT = "heldout.parquet"
+EXAMPLES = "examples.json"
+TRANSFORM_GRAPH = "transform_graph"
+FEATURES = "features.json"
+CONSTANTS = "constants.json"
+VOCABULARY = "vocabulary"
+WEIGHTS = "weights.h5"
+OPTIMIZER = "optimizer.npz"
+NETWORK = "network.json"
+TRAINING = "training.json"
+SAVED_MODEL = "saved_model"
+SERVING = "serving"
+LITERT_MODEL = "model.tflite"
+SERVING_SPEC = "serving.json"
+VARIANT = "variant.json"
+EVALUATION = "evaluation.json"
+STATISTICS = "statistics.json"
+METRICS = "metrics.json"
+LINEAGE = "lineage.json"
+MODEL_YAML = "model.yaml"
+RUN_VARIABLE = "EVERGREEN_RUN"
+UNNAMED_RUN = "unnamed"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically: beside, then renamed. Creates the parent folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes readable JSON atomically; NaN and infinity are refused with ValueError."""
+    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears at `path` whole or not at all.
+
+    Yields a new folder beside `path`; it is renamed when the block ends, and removed when the block raises.
+
+    Raises:
+        OSError: there is a folder with something in it at `path` already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    beside.mkdir()
+    try:
+        yield beside
+        beside.rename(path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One source file's good rows, as Parquet, in a folder named by the digest of its content."""
+
+    digest: str
+    source: str
+    rows: int
+    unlabelled: int
+    rejected: dict[str, int]
+    min_time: int | None = None
+    max_time: int | None = None
+    """Seconds since 1970 of the first and the last row; None without a time column."""
+
+    def rows_path(self, data_root: Path) -> Path:
+        """The Parquet file of the good rows, in row groups of 16,384, in the canonical Arrow types."""
+        return data_root / "partitions" / self.digest / "rows.parquet"
+
+    def rejected_path(self, data_root: Path) -> Path:
+        """The Parquet file of the rejected rows: `line` int64, `reason` string, `row` string (JSON)."""
+        return data_root / "partitions" / self.digest / "rejected.parquet"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The partitions up to a date: `<data root>/snapshots/<digest>/snapshot.json`."""
+
+    digest: str
+    partitions: tuple[Partition, ...]
+    data_root: Path
+
+    @property
+    def rows(self) -> int:
+        """Good rows in all partitions."""
+        return sum(partition.rows for partition in self.partitions)
+
+    @property
+    def path(self) -> Path:
+        """The snapshot's folder."""
+        return self.data_root / "snapshots" / self.digest
+
+    def paths(self) -> list[Path]:
+        """The Parquet files of all partitions, in order."""
+        return [partition.rows_path(self.data_root) for partition in self.partitions]
+
+    def write(self) -> None:
+        """Writes the manifest unless it is there already."""
+        if not (self.path / "snapshot.json").exists():
+            write_json(self.path / "snapshot.json", {"partitions": [asdict(part) for part in self.partitions]})
+
+    @classmethod
+    def read(cls, path: Path) -> "Snapshot":
+        """Reads the snapshot in the folder `path`."""
+        partitions = read_json(path / "snapshot.json")["partitions"]
+        return cls(path.name, tuple(Partition(**part) for part in partitions), path.parent.parent)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The description of a set of TFRecords (`examples.json`).
+
+    Each record is a tf.Example with `floats` (F float32), `ids` (I int64) and `label` (one float32: the class's index,
+    or the number to predict).
+    """
+
+    float_names: tuple[str, ...]
+    id_names: tuple[str, ...]
+    id_sizes: tuple[int, ...]
+    task: str
+    classes: tuple[Any, ...]
+    label_mean: float
+    label_std: float
+    """Moments of the training labels, for regression; 0 and 1 otherwise."""
+    rows: dict[str, int]
+    """Examples by part: `train` (with `replay` counted among them), `validation`, `heldout`; and `replay`."""
+    shards: dict[str, tuple[str, ...]]
+    """File names below the artifact, for `train` and `validation`."""
+    trained_until: int | None
+    """Seconds since 1970: the time from which on rows were left to validation; None without a time column."""
+    partitions: tuple[str, ...]
+    """Digests of the partitions that the examples were made from."""
+    base_version: int | None
+    """The version whose constants were kept and whose weights training starts from; None for a cold start."""
+    start_reason: str
+    """Why the start is warm or cold, in one sentence."""
+
+    def write(self, folder: Path) -> None:
+        """Writes `examples.json`."""
+        write_json(folder / EXAMPLES, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Examples":
+        """Reads `examples.json`."""
+        raw = read_json(folder / EXAMPLES)
+        for name in ("float_names", "id_names", "id_sizes", "classes", "partitions"):
+            raw[name] = tuple(raw[name])
+        raw["shards"] = {part: tuple(names) for part, names in raw["shards"].items()}
+        return cls(**raw)
+
+    def paths(self, folder: Path, part: str) -> list[Path]:
+        """The shards of a part, in order."""
+        return [folder / name for name in self.shards[part]]
+
+
+@dataclass
+class Record:
+    """What one step did in one run; `details` are the step's own, as its module documents them."""
+
+    step: str
+    run: str
+    started_s: float
+    """Seconds since 1970."""
+    seconds: float = 0.0
+    startup_s: float | None = None
+    """From the start of the process to the start of the step's work: interpreter, KFP, imports."""
+    status: str = "running"
+    """`running`, `done` or `failed`."""
+    error: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def run_name() -> str:
+    """The run that this process belongs to.
+
+    It comes by environment variable and not by parameter, because a parameter that differs in every run would make
+    every step miss the cache.
+    """
+    return os.environ.get(RUN_VARIABLE) or UNNAMED_RUN
+
+
+def run_folder(work: Path, run: str) -> Path:
+    """The folder of one run's records and report."""
+    return work / "runs" / run
+
+
+def read_records(folder: Path) -> dict[str, Record]:
+    """The records in a folder by step (`compress-<recipe>` for each recipe of compress)."""
+    return {path.stem: Record(**read_json(path)) for path in sorted((folder / RECORDS).glob("*.json"))}
+
+
+@contextlib.contextmanager
+def recorded(
+    step: str, work: Path, inputs: Iterable[Path] = (), output: Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Records what a step does, while it does it and when it fails.
+
+    Yields the record's `details`, to be filled by the step. Writes `<run folder>/records/<step>.json`; when the step is
+    done also `<output>/records/`, with the records that the inputs carry; these are copied to the run folder too where
+    this run has none of that step, because it took that step from the cache.
+
+    Args:
+        step: the step's name, `compress-<recipe>` for compress.
+        work: the work directory.
+        inputs: artifacts that may carry records.
+        output: the artifact made, a folder, which must exist when the step is done.
+    """
+    folder = run_folder(work, run_name()) / RECORDS
+    record = Record(step, run_name(), time.time(), startup_s=_process_age_s())
+    carried = [path for artifact in inputs for path in sorted((artifact / RECORDS).glob("*.json"))]
+    for path in carried:
+        if not (folder / path.name).exists():
+            write_bytes(folder / path.name, path.read_bytes())
+    write_json(folder / f"{step}.json", asdict(record))
+    try:
+        yield record.details
+        record.status = "done"
+    except BaseException as error:
+        record.status, record.error = "failed", str(error) or type(error).__name__
+        raise
+    finally:
+        record.seconds = time.time() - record.started_s
+        write_json(folder / f"{step}.json", asdict(record))
+    if output is not None:
+        for path in carried:
+            write_bytes(output / RECORDS / path.name, path.read_bytes())
+        write_json(output / RECORDS / f"{step}.json", asdict(record))
+
+
+def _process_age_s() -> float | None:
+    """Seconds since this process started; None where the system does not tell (`/proc` is Linux's)."""
+    try:
+        started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return uptime_s - started_ticks / os.sysconf("SC_CLK_TCK")

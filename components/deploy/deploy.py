@@ -1,0 +1,105 @@
+"""Adds an immutable version to the model store and moves the pointer to it."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components import artifacts
+from components.deploy.config import DeployConfig
+from components.features.transform import Transform
+from components.store import ModelStore, Version, file_digest
+
+FROM_CHOSEN = (artifacts.SERVING,)
+FROM_MODEL = (
+    artifacts.SAVED_MODEL,
+    artifacts.WEIGHTS,
+    artifacts.OPTIMIZER,
+    artifacts.NETWORK,
+    artifacts.TRAINING,
+    artifacts.FEATURES,
+    artifacts.CONSTANTS,
+    artifacts.VOCABULARY,
+    artifacts.EXAMPLES,
+)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The artifacts that a version is made of, and the snapshot it was trained on."""
+
+    chosen: Path
+    model: Path
+    statistics: Path
+    snapshot: Path
+
+
+def deploy(sources: Sources, config: DeployConfig, training_digest: str, work: Path) -> None:
+    """Puts the chosen variant into service.
+
+    A repeated call with the same artifacts finds the version it made before and only moves the pointer.
+
+    Args:
+        sources: artifacts of train, evaluate and validate, and the snapshot's folder.
+        config: the model's name, the pointer to move, the whole configuration.
+        training_digest: digest of the configuration and code that training depends on; validate compares it.
+        work: the work directory.
+    """
+    with artifacts.recorded("deploy", work, [sources.chosen]) as details:
+        store = ModelStore(work, config.name)
+        lineage = _lineage(sources, config, training_digest, store)
+        version = _made_before(store, lineage) or store.add(
+            lambda folder, number: _fill(folder, sources, config, {**lineage, "version": number})
+        )
+        before = store.point(config.deploy.pointer, version)
+        details.update(
+            version=version.number,
+            pointer=config.deploy.pointer,
+            previous=before and before.number,
+            path=str(version.path),
+            bytes=sum(path.stat().st_size for path in version.path.rglob("*") if path.is_file()),
+        )
+
+
+def _lineage(sources: Sources, config: DeployConfig, training_digest: str, store: ModelStore) -> dict[str, Any]:
+    examples = artifacts.Examples.read(sources.model)
+    serving = store.pointed("serving")
+    return {
+        "name": config.name,
+        "parent": examples.base_version,
+        "replaces": serving and serving.number,
+        "snapshot": sources.snapshot.name,
+        "partitions": list(examples.partitions),
+        "trained_until": examples.trained_until,
+        "training_digest": training_digest,
+        "features_digest": Transform.read(sources.model).features_digest(),
+        "recipe": artifacts.read_json(sources.chosen / artifacts.VARIANT)["recipe"],
+        "model_digest": file_digest(sources.chosen / artifacts.SERVING / artifacts.LITERT_MODEL),
+        "run": artifacts.run_name(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _made_before(store: ModelStore, lineage: dict[str, Any]) -> Version | None:
+    same = ("snapshot", "training_digest", "recipe", "model_digest")
+    for version in reversed(store.versions()):
+        if all(version.lineage.get(key) == lineage[key] for key in same):
+            return version
+    return None
+
+
+def _fill(folder: Path, sources: Sources, config: DeployConfig, lineage: dict[str, Any]) -> None:
+    for source, names in ((sources.chosen, FROM_CHOSEN), (sources.model, FROM_MODEL)):
+        for name in names:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, folder / name)
+            else:
+                shutil.copy2(source / name, folder / name)
+    shutil.copy2(sources.statistics / artifacts.STATISTICS, folder / artifacts.STATISTICS)
+    shutil.copy2(sources.chosen / artifacts.EVALUATION, folder / artifacts.METRICS)
+    text = yaml.safe_dump(config.model_yaml, sort_keys=False, allow_unicode=True)
+    artifacts.write_bytes(folder / artifacts.MODEL_YAML, text.encode())
+    artifacts.write_json(folder / artifacts.LINEAGE, lineage)

@@ -1,0 +1,31 @@
+"""KFP signature of evaluate."""
+
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+from components.orchestration.step import step
+
+
+@step
+def evaluate(
+    config: str,
+    serving: str,
+    work: str,
+    variants: Input[list[Model]],
+    examples: Input[Dataset],
+    chosen: Output[Model],
+    metrics: Output[Metrics],
+) -> str:
+    from pathlib import Path
+
+    from components.evaluate.config import EvaluateConfig
+    from components.evaluate.evaluate import evaluate
+    from components.schema import parse
+
+    return evaluate(
+        [Path(variant.path) for variant in variants],
+        Path(examples.path),
+        Path(serving),
+        parse(EvaluateConfig, config),
+        Path(work),
+        Path(chosen.path),
+    )

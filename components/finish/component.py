@@ -1,0 +1,16 @@
+"""KFP signature of finish."""
+
+from kfp.dsl import HTML, Output
+
+from components.orchestration.step import step
+
+
+@step
+def finish(config: str, name: str, work: str, report: Output[HTML]):
+    from pathlib import Path
+
+    from components.finish.config import FinishConfig
+    from components.finish.finish import finish
+    from components.schema import parse
+
+    finish(parse(FinishConfig, config), Path(work), name, Path(report.path))

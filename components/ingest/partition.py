@@ -1,0 +1,175 @@
+"""Adds one source file to the content-addressed partitions."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from components import artifacts
+from components.artifacts import Partition
+from components.errors import UserError
+from components.features.columns import Data
+from components.ingest.check import REJECTED_SCHEMA, Checked, check
+from components.ingest.read_csv import CsvReader
+from components.ingest.read_parquet import ParquetReader
+from components.ingest.read_tfrecord import TfrecordReader
+from components.ingest.sources import SourceFile
+from components.schema import canonical_json
+
+FORMAT = 1
+"""To be raised when rows are read or checked otherwise than before, so that partitions are made anew."""
+ROW_GROUP_ROWS = 16_384
+DESCRIPTION = "partition.json"
+Reader = CsvReader | ParquetReader | TfrecordReader
+READERS: dict[str, type[Reader]] = {
+    ".csv": CsvReader,
+    ".parquet": ParquetReader,
+    ".tfrecord": TfrecordReader,
+    ".tfrecord.gz": TfrecordReader,
+}
+
+
+@dataclass(frozen=True)
+class Added:
+    """A partition as one source file gives it."""
+
+    partition: Partition
+    name: str
+    """The file's name now; the partition keeps the name that its content first came under."""
+    ignored: tuple[str, ...]
+    """Columns of the file that are not declared."""
+    new: bool
+    """Whether the partition was made just now."""
+    bytes_read: int
+
+
+def add(file: SourceFile, data: Data, data_root: Path) -> Added:
+    """The partition that holds a file's content, made unless it is there already.
+
+    Args:
+        file: the source file.
+        data: the declared columns.
+        data_root: `<work>/data/<model>`; the partition is written to `partitions/<digest>/` below it.
+
+    Raises:
+        UserError: the file cannot be read as its name says, or lacks a declared column; or it changed meanwhile.
+    """
+    content, size = file.digest()
+    folder = data_root / "partitions" / partition_digest(content, data)
+    new = not (folder / DESCRIPTION).exists()
+    if new:
+        with _unless_made_meanwhile(folder), artifacts.atomic_folder(folder) as beside, file.on_disk() as local:
+            description = _write(_reader(Path(local.path), data), file.name, folder.name, data, beside)
+            if local.digest()[0] != content:
+                raise UserError(f"{file.path} changed while it was read; run again when it is written completely")
+            artifacts.write_json(beside / DESCRIPTION, description)
+    found = artifacts.read_json(folder / DESCRIPTION)
+    return Added(Partition(**found["partition"]), file.name, tuple(found["ignored_columns"]), new, size)
+
+
+def partition_digest(content: str, data: Data) -> str:
+    """The name of a partition: the digest of a file's bytes and of what rows are checked against.
+
+    Args:
+        content: digest of the file's bytes.
+        data: the declared columns; their descriptions and the key do not matter.
+    """
+    columns = {name: column.model_dump(mode="json", exclude={"description"}) for name, column in data.columns.items()}
+    declared = canonical_json([FORMAT, list(columns.items()), data.label, data.label_classes, data.time])
+    return xxhash.xxh3_128_hexdigest(f"{content}\n{declared}".encode())
+
+
+@contextlib.contextmanager
+def _unless_made_meanwhile(folder: Path) -> Iterator[None]:
+    """Lets a second run that makes the same partition at the same time win."""
+    try:
+        yield
+    except OSError:
+        if not (folder / DESCRIPTION).exists():
+            raise
+
+
+def _reader(path: Path, data: Data) -> Reader:
+    for ending, reader in READERS.items():
+        if path.name.endswith(ending):
+            return reader(path, data)
+    raise UserError(f"{path} is of no type that can be read; its name must end in {', '.join(READERS)}")
+
+
+def _write(reader: Reader, name: str, digest: str, data: Data, folder: Path) -> dict[str, Any]:
+    """Writes the rows of a file and returns what `partition.json` holds."""
+    tally = _Tally(data)
+    with (
+        _RowWriter(folder / "rows.parquet", data.arrow_schema()) as rows,
+        _RowWriter(folder / "rejected.parquet", REJECTED_SCHEMA) as rejected,
+    ):
+        for block in reader.blocks():
+            checked = check(block, data)
+            tally.count(checked)
+            rows.write(checked.good)
+            rejected.write(checked.rejected)
+    if not tally.rows and not tally.rejected:
+        raise UserError(f"{reader.path} has no rows; deliver it again or take it out of the source")
+    partition = tally.partition(digest, name)
+    return {"partition": asdict(partition), "ignored_columns": list(reader.ignored)}
+
+
+class _Tally:
+    """Counts the rows of a file."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.rows = 0
+        self.unlabelled = 0
+        self.rejected: Counter[str] = Counter()
+        self.times: list[int] = []
+
+    def count(self, checked: Checked) -> None:
+        self.rows += checked.good.num_rows
+        self.unlabelled += checked.good.column(self.data.label).null_count
+        self.rejected.update(checked.rejected.column("reason").to_pylist())
+        if self.data.time and checked.good.num_rows:
+            extremes = pc.min_max(checked.good.column(self.data.time).cast(pa.int64())).as_py()
+            self.times = [
+                min([*self.times, extremes["min"] // 1_000_000]),
+                max([*self.times, extremes["max"] // 1_000_000]),
+            ]
+
+    def partition(self, digest: str, source: str) -> Partition:
+        first, last = self.times or (None, None)
+        return Partition(digest, source, self.rows, self.unlabelled, dict(self.rejected.most_common()), first, last)
+
+
+class _RowWriter:
+    """Writes batches of any size as a Parquet file in row groups of 16,384."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)
+        self._waiting: list[pa.RecordBatch] = []
+
+    def __enter__(self) -> "_RowWriter":
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self._flush(sum(batch.num_rows for batch in self._waiting))
+        self._writer.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        rows = sum(batch.num_rows for batch in self._waiting)
+        self._flush(rows - rows % ROW_GROUP_ROWS)
+
+    def _flush(self, rows: int) -> None:
+        if rows:
+            table = pa.Table.from_batches(self._waiting, self.schema)
+            self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+            self._waiting = table.slice(rows).to_batches()

@@ -1,0 +1,187 @@
+"""Builds the networks: packed floats and ids in, predictions out.
+
+Layers are named after what they belong to (`embedding_<feature>`, `wide_<feature>`, `hidden_0`, …), so that a later
+training finds the weights again (see weights.py).
+"""
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+import tensorflow as tf
+import tf_keras
+from pydantic import TypeAdapter
+from tf_keras import layers
+
+from components import artifacts
+from components.learning.config import Dcn, Linear, Mlp, Network, WideDeep
+
+FLOATS = "floats"
+IDS = "ids"
+OUTPUT = "output"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Everything that a network is built from (`network.json`)."""
+
+    network: Network
+    floats: int
+    """Width of the packed floats."""
+    id_names: tuple[str, ...]
+    """The feature that each packed id comes from."""
+    id_sizes: tuple[int, ...]
+    embedding_widths: tuple[int, ...]
+    """Width of each id's embedding; empty for networks without."""
+    task: str
+    classes: tuple[Any, ...]
+    label_mean: float
+    label_std: float
+    """What a regression network's output is scaled by; 0 and 1 otherwise."""
+
+    @classmethod
+    def of(cls, network: Network, examples: artifacts.Examples) -> "NetworkSpec":
+        """The specification of a fresh network for a set of examples."""
+        widths = () if isinstance(network, Linear) else tuple(network.embedding_width(n) for n in examples.id_sizes)
+        return cls(
+            network=network,
+            floats=len(examples.float_names),
+            id_names=examples.id_names,
+            id_sizes=examples.id_sizes,
+            embedding_widths=widths,
+            task=examples.task,
+            classes=examples.classes,
+            label_mean=examples.label_mean,
+            label_std=examples.label_std or 1.0,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes `network.json`."""
+        raw = {**dataclasses.asdict(self), "network": self.network.model_dump(mode="json")}
+        artifacts.write_json(folder / artifacts.NETWORK, raw)
+
+    @classmethod
+    def read(cls, folder: Path) -> "NetworkSpec":
+        """Reads `network.json`."""
+        raw = artifacts.read_json(folder / artifacts.NETWORK)
+        network = TypeAdapter(Network).validate_python(raw.pop("network"), strict=False)
+        lists = {name: tuple(value) for name, value in raw.items() if isinstance(value, list)}
+        return cls(network=network, **{**raw, **lists})
+
+    @property
+    def outputs(self) -> int:
+        """Width of the network's output: the number of classes, or 1."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
+    @property
+    def id_keys(self) -> tuple[str, ...]:
+        """A unique name for each packed id: the feature's, with a number where a feature gives several."""
+        seen: Counter[str] = Counter()
+        keys = []
+        for name in self.id_names:
+            keys.append(f"{name}.{seen[name]}" if seen[name] else name)
+            seen[name] += 1
+        return tuple(keys)
+
+
+def build(spec: NetworkSpec) -> tf_keras.Model:
+    """A network with fresh weights.
+
+    Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32; one that would have width 0
+    is left out. Output (batch, spec.outputs) float32: the positive class's probability, the classes' probabilities, or
+    the number predicted.
+    """
+    inputs = _inputs(spec)
+    ids = tf.unstack(inputs[IDS], axis=1) if IDS in inputs else []
+    network = spec.network
+    if isinstance(network, Linear):
+        logits = _linear(spec, network, inputs.get(FLOATS), ids)
+    elif isinstance(network, Dcn):
+        logits = _dcn(spec, network, inputs.get(FLOATS), ids)
+    else:
+        logits = _deep(spec, network, inputs.get(FLOATS), ids)
+    return tf_keras.Model(inputs, _prediction(spec, logits), name=network.kind)
+
+
+def input_signature(spec: NetworkSpec) -> dict[str, tf.TensorSpec]:
+    """The network's inputs by name, with a free batch dimension."""
+    widths = {FLOATS: (spec.floats, tf.float32), IDS: (len(spec.id_sizes), tf.int32)}
+    return {name: tf.TensorSpec([None, width], dtype, name=name) for name, (width, dtype) in widths.items() if width}
+
+
+def _inputs(spec: NetworkSpec) -> dict[str, tf.Tensor]:
+    return {
+        name: tf_keras.Input((tensor.shape[1],), dtype=tensor.dtype, name=name)
+        for name, tensor in input_signature(spec).items()
+    }
+
+
+def _linear(spec: NetworkSpec, network: Linear, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
+    penalty = tf_keras.regularizers.L2(network.l2) if network.l2 else None
+    parts = _wide(spec, ids, penalty)
+    if floats is not None:
+        parts.append(layers.Dense(spec.outputs, kernel_regularizer=penalty, name="linear")(floats))
+    return _sum(parts)
+
+
+def _deep(spec: NetworkSpec, network: Mlp | WideDeep, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
+    hidden = _hidden(network, _embedded(spec, network, floats, ids))
+    parts = [layers.Dense(spec.outputs, name="logits")(hidden)]
+    if isinstance(network, WideDeep):
+        parts += _wide(spec, ids, None)
+    return _sum(parts)
+
+
+def _dcn(spec: NetworkSpec, network: Dcn, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
+    first = _embedded(spec, network, floats, ids)
+    crossed = first
+    for index in range(network.cross_layers):
+        # x_{l+1} = x_0 * (W x_l + b) + x_l, equation 1 of arXiv:2008.13535.
+        mixed = layers.Dense(first.shape[1], name=f"cross_{index}")(crossed)
+        crossed = layers.Add()([layers.Multiply()([first, mixed]), crossed])
+    both = layers.Concatenate()([crossed, _hidden(network, first)])
+    return layers.Dense(spec.outputs, name="logits")(both)
+
+
+def _embedded(
+    spec: NetworkSpec, network: Mlp | WideDeep | Dcn, floats: tf.Tensor | None, ids: list[tf.Tensor]
+) -> tf.Tensor:
+    """Floats and embeddings side by side."""
+    parts = [] if floats is None else [floats]
+    for key, size, width, column in zip(spec.id_keys, spec.id_sizes, spec.embedding_widths, ids):
+        embedding = layers.Embedding(size, width, name=f"embedding_{key}")(column)
+        if network.embedding_dropout:
+            embedding = layers.Dropout(network.embedding_dropout, noise_shape=(None, 1))(embedding)
+        parts.append(embedding)
+    return parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
+
+
+def _hidden(network: Mlp | WideDeep | Dcn, hidden: tf.Tensor) -> tf.Tensor:
+    penalty = tf_keras.regularizers.L2(network.l2) if network.l2 else None
+    for index, units in enumerate(network.hidden):
+        hidden = layers.Dense(units, "relu", kernel_regularizer=penalty, name=f"hidden_{index}")(hidden)
+        if network.dropout:
+            hidden = layers.Dropout(network.dropout)(hidden)
+    return hidden
+
+
+def _wide(spec: NetworkSpec, ids: list[tf.Tensor], penalty: tf_keras.regularizers.Regularizer | None) -> list[tf.Tensor]:
+    """A weight for each id and output, zero at first."""
+    return [
+        layers.Embedding(size, spec.outputs, "zeros", embeddings_regularizer=penalty, name=f"wide_{key}")(column)
+        for key, size, column in zip(spec.id_keys, spec.id_sizes, ids)
+    ]
+
+
+def _sum(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else layers.Add()(parts)
+
+
+def _prediction(spec: NetworkSpec, logits: tf.Tensor) -> tf.Tensor:
+    if spec.task == "regression":
+        return layers.Rescaling(spec.label_std, spec.label_mean, name=OUTPUT)(logits)
+    activation = "softmax" if spec.task == "multiclass" else "sigmoid"
+    return layers.Activation(activation, name=OUTPUT)(logits)

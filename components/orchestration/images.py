@@ -1,0 +1,69 @@
+"""The image of each step, tagged by the content hash of what it carries.
+
+The hash covers the step's modules, every module of `components` that these import, directly or not, and the image's
+requirements. It stands in the image's name on a cluster and in local runs alike, and the name is part of KFP's cache
+key: a step whose code changed misses the cache, the others do not.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "components"
+
+
+def image(step: str) -> str:
+    """The name of a step's image: `evergreen-python-<step>:<hash>`.
+
+    KFP's local runner warns about an image whose name does not hold the word python.
+    """
+    return f"evergreen-python-{step}:{content_hash(step)}"
+
+
+@functools.cache
+def content_hash(step: str) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of what the step's image carries."""
+    digest = hashlib.sha256()
+    for path in carried_files(step):
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+        digest.update(b"\0")
+    return digest.hexdigest()[:12]
+
+
+def carried_files(step: str) -> list[Path]:
+    """The files that a step's image carries: its code, the code that it imports, and its requirements.
+
+    `component.py` is left out: KFP compiles its text into the task.
+    """
+    own = {path for path in (ROOT / PACKAGE / step).rglob("*.py") if path.name != "component.py"}
+    carried: set[Path] = set()
+    waiting = own
+    while waiting:
+        carried |= waiting
+        waiting = {imported for path in waiting for imported in imported_files(path)} - carried
+    requirements = ROOT / "containers" / step / "requirements.txt"
+    return sorted(carried | ({requirements} if requirements.exists() else set()))
+
+
+@functools.cache
+def imported_files(path: Path) -> frozenset[Path]:
+    """The files of `components` that a module imports, in its body or in its functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    inside = (name for name in names if name.split(".")[0] == PACKAGE)
+    return frozenset(file for name in inside if (file := _file(name)) is not None)
+
+
+def _file(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.exists():
+            return candidate
+    return None

@@ -1,0 +1,223 @@
+"""A serving artifact → predictions, without TensorFlow.
+
+A serving artifact is a folder: `model.tflite`, `serving.json` and a transform (`features.json`, `constants.json`,
+`vocabulary/`). The LiteRT model's inputs are named `floats` (batch, F) float32 or int8 and `ids` (batch, I) int32 or
+int64; either may be absent. Its only output is (batch, 1) or (batch, classes), float32 or int8.
+"""
+
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from components import artifacts
+from components.errors import UserError
+from components.features.columns import RawBatch
+from components.features.transform import Transform
+
+MAX_BATCH = 4096
+"""Rows per call of the model, so that memory does not grow with the batch."""
+REMEDY = "make the serving artifact again"
+INPUT_NAME = re.compile(r"(?:^|_)(floats|ids)(?::\d+)?$")
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One input or output of the LiteRT model; scale 0 means not quantised."""
+
+    index: int
+    width: int
+    dtype: type
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of(cls, details: dict[str, Any]) -> "_Tensor":
+        scale, zero_point = details["quantization"]
+        width = int(details["shape"][1]) if len(details["shape"]) > 1 else 1
+        return cls(details["index"], width, details["dtype"], scale, zero_point)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        if self.scale == 0:
+            return values.astype(self.dtype, copy=False)
+        limits = np.iinfo(self.dtype)
+        steps: np.ndarray = np.rint(values / self.scale) + self.zero_point
+        return steps.clip(limits.min, limits.max).astype(self.dtype)
+
+    def decode(self, values: np.ndarray) -> np.ndarray:
+        if self.scale == 0:
+            return values.astype(np.float32, copy=False)
+        return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+class Predictor:
+    """Predicts from raw columns.
+
+    Threads may share one, but they wait for each other: an Interpreter holds one batch at a time. Give each thread its
+    own where they are to run at once.
+    """
+
+    def __init__(self, transform: Transform, spec: dict[str, Any], interpreter: Interpreter) -> None:
+        """Takes the parts; `load` reads them.
+
+        Args:
+            transform: raw columns to floats and ids.
+            spec: the content of `serving.json`.
+            interpreter: the LiteRT model, its tensors allocated.
+
+        Raises:
+            ValueError: transform and model do not fit each other.
+        """
+        self.transform = transform
+        self.source_columns = transform.source_columns
+        """Raw columns that a prediction reads."""
+        self.task: str = spec["task"]
+        self.classes: tuple[Any, ...] = tuple(spec["classes"] or ())
+        self.recipe: str = spec["recipe"]
+        self._interpreter = interpreter
+        self._inputs = _inputs(interpreter)
+        self._output = _Tensor.of(interpreter.get_output_details()[0])
+        self._batch = int(interpreter.get_input_details()[0]["shape"][0])
+        self._lock = threading.Lock()
+        self._check_widths()
+
+    @classmethod
+    def load(cls, serving_folder: Path, threads: int = 1) -> "Predictor":
+        """Reads a serving artifact and tries its model on one row.
+
+        Args:
+            serving_folder: the artifact.
+            threads: threads that one prediction may use.
+
+        Raises:
+            UserError: names the file that is missing or damaged.
+        """
+        spec = _read_spec(serving_folder / artifacts.SERVING_SPEC)
+        transform = _read_transform(serving_folder)
+        model = serving_folder / artifacts.LITERT_MODEL
+        if not model.is_file():
+            raise UserError(f"{model} is missing; {REMEDY}")
+        try:
+            interpreter = Interpreter(model_path=str(model), num_threads=threads)
+            interpreter.allocate_tensors()
+            predictor = cls(transform, spec, interpreter)
+            predictor._try()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{model} cannot be run ({_one_line(error)}); {REMEDY}") from None
+        return predictor
+
+    def predict(self, raw: RawBatch) -> np.ndarray:
+        """Predicts any number of rows.
+
+        Args:
+            raw: dense columns of shape (batch,), at least `source_columns`.
+
+        Returns:
+            (batch,) float32 probability of the second class for binary, (batch, classes) float32 probabilities for
+            multiclass, (batch,) float32 numbers for regression.
+        """
+        rows = len(raw[self.source_columns[0]])
+        if rows <= MAX_BATCH:
+            return self.predict_transformed(*self.transform(raw))
+        starts = range(0, rows, MAX_BATCH)
+        pieces = ({name: raw[name][start : start + MAX_BATCH] for name in self.source_columns} for start in starts)
+        return np.concatenate([self.predict(piece) for piece in pieces])
+
+    def predict_transformed(self, floats: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Predicts from what the transform gives.
+
+        Args:
+            floats: (batch, F) float32.
+            ids: (batch, I) int32.
+
+        Returns:
+            as `predict`.
+        """
+        if len(floats) == 0:
+            return self._shaped(np.zeros((0, self._output.width), np.float32))
+        with self._lock:
+            return self._shaped(self._run(floats, ids))
+
+    def _run(self, floats: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        self._resize(len(floats))
+        for name, tensor in self._inputs.items():
+            self._interpreter.set_tensor(tensor.index, tensor.encode(floats if name == "floats" else ids))
+        self._interpreter.invoke()
+        return self._output.decode(self._interpreter.get_tensor(self._output.index))
+
+    def _resize(self, batch: int) -> None:
+        """Sets the batch size; 6 µs where it changes, which is why one interpreter serves all sizes."""
+        if batch == self._batch:
+            return
+        for tensor in self._inputs.values():
+            self._interpreter.resize_tensor_input(tensor.index, (batch, tensor.width))
+        self._interpreter.allocate_tensors()
+        self._batch = batch
+
+    def _shaped(self, output: np.ndarray) -> np.ndarray:
+        return output if self.task == "multiclass" else output.reshape(-1)
+
+    def _check_widths(self) -> None:
+        widths = {"floats": len(self.transform.float_names), "ids": len(self.transform.id_names)}
+        for name, width in widths.items():
+            expected = self._inputs[name].width if name in self._inputs else 0
+            if width != expected:
+                raise ValueError(f"it takes {expected} {name}, but the transform beside it gives {width}")
+        outputs = len(self.classes) if self.task == "multiclass" else 1
+        if self._output.width != outputs:
+            raise ValueError(f"it gives {self._output.width} outputs, but {self.task} needs {outputs}")
+
+    def _try(self) -> None:
+        """One row of zeros: some damage and some unsupported graphs show only when the model runs."""
+        widths = len(self.transform.float_names), len(self.transform.id_names)
+        self.predict_transformed(np.zeros((1, widths[0]), np.float32), np.zeros((1, widths[1]), np.int32))
+
+
+def _inputs(interpreter: Interpreter) -> dict[str, _Tensor]:
+    tensors = {}
+    for details in interpreter.get_input_details():
+        match = INPUT_NAME.search(details["name"])
+        if match is None:
+            raise ValueError(f"its input {details['name']} is neither floats nor ids")
+        tensors[match.group(1)] = _Tensor.of(details)
+    return tensors
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; {REMEDY}")
+    try:
+        spec: dict[str, Any] = artifacts.read_json(path)
+        missing = {"task", "classes", "recipe"} - set(spec)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({_one_line(error)}); {REMEDY}") from None
+    if missing:
+        raise UserError(f"{path} has no {', '.join(sorted(missing))}; {REMEDY}")
+    return spec
+
+
+def _read_transform(folder: Path) -> Transform:
+    try:
+        return Transform.read(folder)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing; {REMEDY}") from None
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{_unreadable(folder)} is damaged ({_one_line(error)}); {REMEDY}") from None
+
+
+def _unreadable(folder: Path) -> str:
+    """The transform's file that is no JSON, or all of them where each is, but they do not fit together."""
+    for path in (folder / artifacts.FEATURES, folder / artifacts.CONSTANTS, *folder.glob(f"{artifacts.VOCABULARY}/*")):
+        try:
+            artifacts.read_json(path)
+        except ValueError:
+            return str(path)
+    return f"{folder} ({artifacts.FEATURES}, {artifacts.CONSTANTS} or {artifacts.VOCABULARY})"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,94 @@
+"""The section `preprocess` of model.yaml."""
+
+from pydantic import Field, model_validator
+
+from components.features.columns import Data
+from components.features.declared import Features
+from components.schema import Section
+
+DAYS = {"validation_days": 14, "heldout_days": 28}
+SHARES = {"validation_share": 0.1, "heldout_share": 0.1}
+MOST_DAYS = 36_525
+
+
+class Preprocess(Section):
+    """Which rows are trained on, validated on and held out, and how examples are stored."""
+
+    validation_days: int | None = Field(
+        None, ge=0, le=MOST_DAYS, description="days before the held-out ones to validate on; needs data.time; null: 14"
+    )
+    heldout_days: int | None = Field(
+        None, ge=0, le=MOST_DAYS, description="last days, held out to judge the model on; needs data.time; null: 28"
+    )
+    validation_share: float | None = Field(
+        None, ge=0, lt=1, description="share of the keys to validate on; without data.time only; null: 0.1"
+    )
+    heldout_share: float | None = Field(
+        None, ge=0, lt=1, description="share of the keys held out; without data.time only; null: 0.1"
+    )
+    window_days: int | None = Field(
+        None, ge=1, le=MOST_DAYS, description="days that a cold start and the replay reach back; null: all; needs data.time"
+    )
+    replay_share: float = Field(
+        0.1, ge=0, le=1, description="share of the older training rows that a warm start sees again"
+    )
+    rows_per_shard: int = Field(32_768, ge=1, le=10_000_000, description="rows in a TFRecord file, roughly")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of the replay sample and of the order inside the shards")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Preprocess":
+        validation, heldout = self.shares
+        if validation + heldout >= 1:
+            raise ValueError(
+                f"validation_share {validation} and heldout_share {heldout} leave nothing to train on; "
+                "their sum must be below 1"
+            )
+        return self
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """Validation and held-out days, with their defaults."""
+        validation, heldout = (getattr(self, name) for name in DAYS)
+        return (
+            DAYS["validation_days"] if validation is None else validation,
+            DAYS["heldout_days"] if heldout is None else heldout,
+        )
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Validation and held-out share, with their defaults."""
+        validation, heldout = (getattr(self, name) for name in SHARES)
+        return (
+            SHARES["validation_share"] if validation is None else validation,
+            SHARES["heldout_share"] if heldout is None else heldout,
+        )
+
+
+class PreprocessConfig(Section):
+    """Everything that preprocess reads."""
+
+    data: Data
+    features: Features
+    preprocess: Preprocess = Field(default_factory=Preprocess)
+
+    @model_validator(mode="after")
+    def _check(self) -> "PreprocessConfig":
+        check_preprocess(self.preprocess, self.data)
+        return self
+
+
+def check_preprocess(preprocess: Preprocess, data: Data) -> None:
+    """Refuses keys that have no meaning for the data: days without a time column, shares with one.
+
+    Raises:
+        ValueError: names the key and the one to use instead.
+    """
+    if data.time is None:
+        for name in (*DAYS, "window_days"):
+            if getattr(preprocess, name) is not None:
+                raise ValueError(f"preprocess.{name} needs data.time, which is not set; name a timestamp column there")
+        return
+    for name, instead in zip(SHARES, DAYS):
+        if getattr(preprocess, name) is not None:
+            raise ValueError(f"preprocess.{name} is for data without data.time; use preprocess.{instead}")
+

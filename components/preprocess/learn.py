@@ -1,0 +1,101 @@
+"""Learns the features' constants from the training rows, on Apache Beam."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapter
+
+from components.features.category import Category
+from components.features.columns import Data
+from components.features.columns_tf import RawTensors
+from components.features.declaration import Constants, Learned, Nothing, Vocabulary
+from components.features.declared import AnyFeature, Features
+from components.features.merge import merge
+from components.features.transform import source_columns
+from components.preprocess.analysis import VOCABULARY, Analysis, Numbers
+from components.preprocess.beam_pipeline import beam_pipeline
+from components.preprocess.pieces import Piece
+from components.preprocess.record_batches import RecordBatches
+
+FOUND = "found"
+
+
+def learn(pieces: Sequence[Piece], features: Features, data: Data, known: Constants | None, scratch: Path) -> Constants:
+    """Learns what each feature needs from the rows in `pieces`.
+
+    Args:
+        pieces: the training rows, replay included.
+        features: what to learn for.
+        data: declares the columns.
+        known: the base's constants, which are kept and grow; None for a cold start.
+        scratch: an existing folder for temporary files.
+    """
+    constants: Constants = {feature.name: Nothing() for feature in features}
+    learning = [feature for feature in features if feature.learns != "nothing"]
+    if not learning:
+        return constants
+    fresh = _analyze(Analysis(learning, data), RecordBatches(source_columns(learning), data), pieces, scratch)
+    for feature in learning:
+        constants[feature.name] = _settled(feature, fresh[feature.name], known)
+    return constants
+
+
+def _settled(feature: AnyFeature, fresh: Learned, known: Constants | None) -> Learned:
+    """What was learned, without rare tokens, merged with what the base knows."""
+    base = known[feature.name] if known is not None else None
+    if isinstance(feature, Category) and isinstance(fresh, Vocabulary):
+        kept = frozenset(base.tokens) if isinstance(base, Vocabulary) else frozenset()
+        fresh = _without_rare(fresh, feature.min_count, kept)
+        if base is None:
+            fresh = Vocabulary(fresh.tokens[: feature.max_size], fresh.counts[: feature.max_size])
+    return fresh if base is None else merge(feature, base, fresh)
+
+
+def _without_rare(vocabulary: Vocabulary, min_count: int, kept: frozenset[str]) -> Vocabulary:
+    pairs = zip(vocabulary.tokens, vocabulary.counts)
+    frequent = [(token, count) for token, count in pairs if count >= min_count or token in kept]
+    return Vocabulary(tuple(token for token, _ in frequent), tuple(count for _, count in frequent))
+
+
+def _analyze(analysis: Analysis, batches: RecordBatches, pieces: Sequence[Piece], scratch: Path) -> Constants:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        found = f"{folder}/{FOUND}"
+        with tft_beam.Context(temp_dir=folder), beam_pipeline() as pipeline:
+            rows = pipeline | beam.Create(pieces) | beam.Map(batches.read)
+            transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analysis, batches))
+            _ = transform_fn | tft_beam.WriteTransformFn(found)
+        output = tft.TFTransformOutput(found)
+        records = output.vocabulary_by_name(VOCABULARY) if analysis.tokens else ()
+        return analysis.constants(_numbers(output, batches), records)
+
+
+def _preprocessing_fn(
+    analysis: Analysis, batches: RecordBatches
+) -> Callable[[RawTensors], dict[str, tf.Tensor]]:
+    """The function that TensorFlow Transform traces: gives, in every row, all that the analyzers find."""
+
+    # AutoGraph reads the source of all that is called, in vain: there is no Python control flow on tensors in it.
+    @tf.autograph.experimental.do_not_convert
+    def preprocessing_fn(inputs: RawTensors) -> dict[str, tf.Tensor]:
+        found = analysis.analyze({name: inputs[alias] for name, alias in batches.aliases.items()})
+        rows = tf.shape(next(iter(inputs.values())))[0]
+        # There must be an output, and none may be float64: the bits travel as int64.
+        outputs = {name: tf.bitcast(numbers, tf.int64) for name, numbers in found.items()}
+        outputs[FOUND] = tf.zeros([1], tf.int64)
+        return {name: tf.broadcast_to(bits, tf.stack([rows, bits.shape[0]])) for name, bits in outputs.items()}
+
+    return preprocessing_fn
+
+
+def _numbers(output: tft.TFTransformOutput, batches: RecordBatches) -> Numbers:
+    """What the analyzers found, out of the transform of one row without values."""
+    specs = TensorAdapter(batches.adapter()).TypeSpecs()
+    row = {alias: tf.zeros([1], spec.dtype) for alias, spec in specs.items()}
+    return {name: bits.numpy()[0].view(np.float64) for name, bits in output.transform_raw_features(row).items()}

@@ -1,0 +1,115 @@
+"""Snapshot → examples: chooses rows, learns the transform's constants, writes TFRecords and the held-out rows."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+import tensorflow as tf
+
+from components import artifacts
+from components.artifacts import Examples, Snapshot
+from components.features.declaration import Constants, Vocabulary
+from components.features.transform import Transform
+from components.features.transform_tf import TransformGraph
+from components.preprocess.config import PreprocessConfig
+from components.preprocess.learn import learn
+from components.preprocess.pieces import Shard, deal
+from components.preprocess.plan import Plan, describe, plan
+from components.preprocess.start import find_start
+from components.preprocess.write import write_rows, write_shards
+
+STEP = "preprocess"
+SHARDED = ("train", "validation")
+
+
+def preprocess(snapshot: Path, base: Path, config: PreprocessConfig, work: Path, examples: Path) -> None:
+    """Makes the examples that training reads and the rows that the model is judged on.
+
+    A warm start, from the version in `base`, keeps that version's constants and trains on the rows it has not seen and
+    on a sample of the others. Rows without a label or a time are left out and counted.
+
+    Record: {start, start_reason, rows: {train, validation, heldout, replay, unlabelled, untimed, older}, window,
+    trained_until, floats, ids, shards, bytes, vocabularies, rows_per_s, stages: {plan_s, learn_s, write_s}}.
+
+    Args:
+        snapshot: the snapshot's folder.
+        base: a version's folder, or an empty one.
+        config: the data, its features, and how to split it.
+        work: the work directory.
+        examples: the folder to fill, as `artifacts` describes it.
+
+    Raises:
+        UserError: the rows cannot be split as configured, or have labels that cannot be learned.
+    """
+    examples.mkdir(parents=True, exist_ok=True)
+    with artifacts.recorded(STEP, work, (), examples) as details:
+        began_s = time.perf_counter()
+        chosen = plan(Snapshot.read(snapshot), config, find_start(base, config))
+        planned_s = time.perf_counter()
+        known = chosen.start.base and chosen.start.base.constants
+        constants = learn(chosen.pieces["train"], config.features, config.data, known, examples)
+        learned_s = time.perf_counter()
+        transform = Transform(config.data, config.features, constants)
+        written = _write(chosen, transform, Snapshot.read(snapshot), config, examples)
+        ended_s = time.perf_counter()
+        details.update(
+            **describe(chosen),
+            **_describe(written, transform, known, examples),
+            rows_per_s=round(sum(written.rows[part] for part in (*SHARDED, "heldout")) / (ended_s - began_s)),
+            stages={
+                "plan_s": planned_s - began_s,
+                "learn_s": learned_s - planned_s,
+                "write_s": ended_s - learned_s,
+            },
+        )
+
+
+def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: PreprocessConfig, folder: Path) -> Examples:
+    """Fills the artifact; the description comes last, so that it never describes what is not there."""
+    transform.write(folder)
+    graph = folder / artifacts.TRANSFORM_GRAPH
+    tf.saved_model.save(TransformGraph(transform), str(graph))
+    shards = {part: _deal(chosen, part, config) for part in SHARDED}
+    write_shards([*shards["train"], *shards["validation"]], graph, config.features, config.data, folder)
+    write_rows(chosen.pieces["heldout"], config.data.arrow_schema(), folder / artifacts.HELDOUT)
+    written = Examples(
+        float_names=transform.float_names,
+        id_names=transform.id_names,
+        id_sizes=transform.id_sizes,
+        task=config.data.task,
+        classes=config.data.label_classes,
+        label_mean=chosen.label_mean,
+        label_std=chosen.label_std,
+        rows={part: chosen.rows[part] for part in (*SHARDED, "heldout", "replay")},
+        shards={part: tuple(shard.name for shard in of_part) for part, of_part in shards.items()},
+        trained_until=chosen.trained_until,
+        partitions=tuple(partition.digest for partition in snapshot.partitions),
+        base_version=chosen.start.base and chosen.start.base.version,
+        start_reason=chosen.start.reason,
+    )
+    written.write(folder)
+    return written
+
+
+def _deal(chosen: Plan, part: str, config: PreprocessConfig) -> list[Shard]:
+    return deal(chosen.pieces[part], part, config.preprocess.rows_per_shard, config.preprocess.seed)
+
+
+def _describe(written: Examples, transform: Transform, known: Constants | None, folder: Path) -> dict[str, Any]:
+    """The keys of the step's record that the artifact knows."""
+    return {
+        "floats": len(written.float_names),
+        "ids": len(written.id_names),
+        "shards": {part: len(names) for part, names in written.shards.items()},
+        "bytes": sum(path.stat().st_size for part in SHARDED for path in written.paths(folder, part)),
+        "vocabularies": {
+            name: {"size": len(learned.tokens), "new": _new(learned, known and known[name])}
+            for name, learned in transform.constants.items()
+            if isinstance(learned, Vocabulary)
+        },
+    }
+
+
+def _new(learned: Vocabulary, known: Any) -> int:
+    return len(learned.tokens) - (len(known.tokens) if known else 0)

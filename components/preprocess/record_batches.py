@@ -1,0 +1,51 @@
+"""Pieces of a snapshot as the Arrow record batches that TensorFlow Transform analyzes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
+
+from components.features.columns import ColumnType, Data, dense
+from components.preprocess.pieces import Piece
+
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "string": pa.large_binary(),
+    "integer": pa.int64(),
+    "float": pa.float32(),
+    "boolean": pa.int64(),
+    "timestamp": pa.int64(),
+}
+
+
+class RecordBatches:
+    """Columns in their dense form, under aliases: TensorFlow does not take every name that a column may have."""
+
+    def __init__(self, names: Sequence[str], data: Data) -> None:
+        self._data = data
+        self.aliases = {name: f"column_{place}" for place, name in enumerate(names)}
+        types = {alias: ARROW_TYPES[data.columns[name].type] for name, alias in self.aliases.items()}
+        # The tensor adapter wants every value in a list of its own.
+        self.schema = pa.schema([(alias, pa.large_list(kind)) for alias, kind in types.items()])
+
+    def read(self, piece: Piece) -> pa.RecordBatch:
+        """The rows of a piece."""
+        names = tuple(self.aliases)
+        raw = dense(piece.read(names), self._data, names)
+        offsets = pa.array(np.arange(len(piece.rows) + 1))
+        arrays = [
+            pa.LargeListArray.from_arrays(offsets, pa.array(raw[name], field.type.value_type))
+            for name, field in zip(names, self.schema)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def adapter(self) -> TensorAdapterConfig:
+        """How each column of the schema becomes a tensor of shape (batch,)."""
+        representations = {}
+        for alias in self.aliases.values():
+            representation = schema_pb2.TensorRepresentation()
+            representation.dense_tensor.column_name = alias
+            representation.dense_tensor.shape.SetInParent()
+            representations[alias] = representation
+        return TensorAdapterConfig(self.schema, representations)

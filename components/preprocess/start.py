@@ -1,0 +1,69 @@
+"""Warm or cold: whether training goes on from a version or begins anew."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from components import artifacts
+from components.features.columns import Data
+from components.features.declaration import Constants
+from components.features.transform import Transform, features_digest
+from components.preprocess.config import PreprocessConfig
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is kept of the version that a warm start goes on from."""
+
+    version: int
+    constants: Constants
+    trained_until: int | None
+    """Seconds since 1970 from which on rows are new; None without a time column."""
+    partitions: frozenset[str]
+    """Digests of the partitions that it knows."""
+    label_mean: float
+    label_std: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training starts: at a base (warm) or anew (cold, None); and why, in one sentence."""
+
+    base: Base | None
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """`warm` or `cold`."""
+        return "cold" if self.base is None else "warm"
+
+
+def find_start(base: Path, config: PreprocessConfig) -> Start:
+    """Decides from the version in the folder `base`, which is empty where there is none.
+
+    Only a version with the same features and the same label has constants and weights that can be kept.
+    """
+    if not (base / artifacts.LINEAGE).exists():
+        return Start(None, "there is no model yet to go on from")
+    lineage = artifacts.read_json(base / artifacts.LINEAGE)
+    version = lineage["version"]
+    known = Transform.read(base)
+    if known.features_digest() != features_digest(config.features, config.data):
+        return Start(None, f"the features or the types of their columns changed since version {version}")
+    if _target(known.data) != _target(config.data):
+        return Start(None, f"the label, the task, the classes or the time column changed since version {version}")
+    examples = artifacts.Examples.read(base)
+    return Start(
+        Base(
+            version,
+            known.constants,
+            lineage["trained_until"],
+            frozenset(lineage["partitions"]),
+            examples.label_mean,
+            examples.label_std,
+        ),
+        f"version {version} has the same features and the same label",
+    )
+
+
+def _target(data: Data) -> tuple[object, ...]:
+    return data.label, data.task, data.label_classes, data.time

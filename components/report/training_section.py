@@ -1,0 +1,127 @@
+"""The report's section on preparation and training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.report import charts, fields
+from components.report import format as fmt
+from components.report.blocks import EMPTY, chips, facts, figure, grid, legend, note, section, table
+from components.report.markup import Html, element
+
+MOST_EPOCHS = 200
+PARTS = (("train", "Training"), ("validation", "Validation"), ("heldout", "Held out"), ("unlabelled", "No label yet"))
+MOST_VOCABULARIES = 60
+
+
+def preparation_section(preprocess: dict[str, Any]) -> Html:
+    """The window, the splits, the inputs and the vocabularies."""
+    return section("preparation", "Preparation", _splits(preprocess), _facts(preprocess), _vocabularies(preprocess))
+
+
+def _splits(preprocess: dict[str, Any]) -> Html:
+    rows = fields.counts(preprocess, "rows")
+    total = sum(max(rows.get(part, 0.0), 0.0) for part, _ in PARTS)
+    if not total:
+        return EMPTY
+    shown = [(part, name, rows[part]) for part, name in PARTS if rows.get(part, 0.0) > 0]
+    bars = [_split_bar(part, name, count, count / total) for part, name, count in shown]
+    keys = [(f"split-{part}", f"{name} {fmt.count(count)}") for part, name, count in shown]
+    return element("div", element("div", *bars, class_="split"), legend(*keys))
+
+
+def _split_bar(part: str, name: str, rows: float, share: float) -> Html:
+    tip = f"{name}: {fmt.counted(rows, 'row')}, {fmt.share(share)}"
+    return element("div", class_=f"split-{part}", style=f"flex-grow:{share:.4f}", title=tip)
+
+
+def _facts(preprocess: dict[str, Any]) -> Html:
+    window = fields.table(preprocess, "window")
+    replay = fields.number(fields.table(preprocess, "rows"), "replay")
+    return facts(
+        [
+            ("Window", f"{fmt.moment(window.get('from'))} to {fmt.moment(window.get('to'))}" if window else ""),
+            ("Trained until", fmt.moment(fields.text(preprocess, "trained_until") and preprocess["trained_until"])),
+            ("Replayed", fmt.counted(replay, "earlier row") if replay else ""),
+            ("Inputs", f"{_count(preprocess, 'floats')} floats, {_count(preprocess, 'ids')} ids"),
+            ("TFRecords", f"{fmt.size(fields.number(preprocess, 'bytes'))} in {_count(preprocess, 'shards')} shards"),
+            ("Rate", f"{_count(preprocess, 'rows_per_s')} rows/s"),
+            ("Stages", _stages(fields.counts(preprocess, "stages"))),
+        ]
+        if preprocess
+        else []
+    )
+
+
+def _count(details: dict[str, Any], key: str) -> str:
+    return fmt.count(fields.number(details, key))
+
+
+def _stages(stages: dict[str, float]) -> str:
+    return ", ".join(f"{name.removesuffix('_s')} {fmt.duration(seconds)}" for name, seconds in stages.items())
+
+
+def _vocabularies(preprocess: dict[str, Any]) -> Html:
+    found = fields.tables(preprocess, "vocabularies")
+    rows = [
+        [name, fmt.count(fields.number(one, "size")), fmt.count(fields.number(one, "new"))]
+        for name, one in list(found.items())[:MOST_VOCABULARIES]
+    ]
+    return table(["Vocabulary", "Tokens", "New"], rows, ["Tokens", "New"])
+
+
+def training_section(train: dict[str, Any], preprocess: dict[str, Any]) -> Html:
+    """Where training started from, its curves, and why it ended."""
+    return section("training", "Training", _start(train, preprocess), _curves(train), _outcome(train), _layers(train))
+
+
+def _start(train: dict[str, Any], preprocess: dict[str, Any]) -> Html:
+    start = fields.text(train, "start") or fields.text(preprocess, "start")
+    reason = fields.text(train, "start_reason") or fields.text(preprocess, "start_reason")
+    return element("p", element("b", f"{start.capitalize()} start. "), reason) if start else EMPTY
+
+
+def _curves(train: dict[str, Any]) -> Html:
+    history = [row for row in fields.rows(train, "history") if fields.number(row, "epoch") is not None]
+    shown = history[:: -(-len(history) // MOST_EPOCHS)] if history else []
+    metric = fmt.metric(fields.text(train, "metric")) or "metric"
+    best = fields.number(train, "best_epoch")
+    loss = [_series(shown, "loss", "training", "now"), _series(shown, "validation_loss", "validation", "then")]
+    quality = [_series(shown, "validation_metric", "validation", "then")]
+    cut = note(f"Every {-(-len(history) // MOST_EPOCHS)}th epoch is drawn.") if len(history) > MOST_EPOCHS else EMPTY
+    return grid(_curve("Loss", loss, "loss", best), _curve(f"Validation {metric}", quality, metric, best), cut)
+
+
+def _series(history: Sequence[dict[str, Any]], key: str, name: str, class_: str) -> charts.Series:
+    pairs = [(fields.number(row, "epoch") or 0.0, fields.number(row, key)) for row in history]
+    return charts.Series(name, [(epoch, value) for epoch, value in pairs if value is not None], class_)
+
+
+def _curve(title: str, series: Sequence[charts.Series], y_label: str, best: float | None) -> Html:
+    drawn = [one for one in series if one.points]
+    if not drawn:
+        return EMPTY
+    keys = legend(*((f"line {one.class_}", one.name) for one in drawn))
+    return figure(title, charts.line_chart(f"{title} by epoch", drawn, "epoch", y_label, best), keys)
+
+
+def _outcome(train: dict[str, Any]) -> Html:
+    if not train:
+        return EMPTY
+    speed = fields.number(train, "examples_per_s")
+    network = fields.text(train, "network")
+    parameters = fields.number(train, "parameters")
+    return facts(
+        [
+            ("Network", network + (f", {fmt.counted(parameters, 'parameter')}" if parameters is not None else "")),
+            ("Ended", fields.text(train, "stopped")),
+            ("Best epoch", fields.text(train, "best_epoch")),
+            ("Examples", fmt.count(fields.number(train, "examples"))),
+            ("Rate", f"{fmt.count(speed)} examples/s" if speed is not None else ""),
+        ]
+    )
+
+
+def _layers(train: dict[str, Any]) -> Html:
+    layers = fields.table(train, "layers")
+    kinds = [("reused", "Reused as they were:"), ("remapped", "Remapped by token:"), ("new", "New:")]
+    return element("div", *(chips(title, fields.names(layers, key)) for key, title in kinds)) if layers else EMPTY

@@ -1,0 +1,16 @@
+"""KFP signature of resolve."""
+
+from typing import NamedTuple
+
+from components.orchestration.step import step
+
+
+@step
+def resolve(config: str, snapshot: str, work: str) -> NamedTuple("Resolved", base=str, serving=str, generation=str):
+    from pathlib import Path
+
+    from components.resolve.config import ResolveConfig
+    from components.resolve.resolve import resolve
+    from components.schema import parse
+
+    return resolve(parse(ResolveConfig, config), Path(work), Path(snapshot))

@@ -1,0 +1,171 @@
+"""The model store: numbered, immutable versions of each model, and pointers to them.
+
+    <work>/models/<name>/versions/<n>/        complete, never changed once it is there
+    <work>/models/<name>/pointers/<pointer>.json   {"version": n}, replaced atomically
+
+A version appears whole, by renaming a folder that was written beside it. A pointer names a version only after that
+version is there, so that a reader who follows a pointer always finds a complete version. Rollback is moving a pointer.
+"""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import xxhash
+
+from components import artifacts
+from components.errors import UserError
+
+Pointer = Literal["serving", "previous", "candidate"]
+CHECKSUMS = "checksums.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model in the store."""
+
+    number: int
+    path: Path
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """Where the version comes from: parent, snapshot, partitions, trained_until, digests, run."""
+        lineage: dict[str, Any] = artifacts.read_json(self.path / artifacts.LINEAGE)
+        return lineage
+
+
+class ModelStore:
+    """The versions and pointers of one model below a work directory."""
+
+    def __init__(self, work: Path, name: str) -> None:
+        self.root = work / "models" / name
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        folder = self.root / "versions"
+        if not folder.is_dir():
+            return []
+        return sorted(
+            (Version(int(path.name), path) for path in folder.iterdir() if path.name.isdecimal()),
+            key=lambda version: version.number,
+        )
+
+    def version(self, number: int) -> Version:
+        """One version.
+
+        Raises:
+            UserError: there is no such version.
+        """
+        path = self.root / "versions" / str(number)
+        if not path.is_dir():
+            known = ", ".join(str(version.number) for version in self.versions()) or "none"
+            raise UserError(f"version {number} is not in {self.root}; the versions there are: {known}")
+        return Version(number, path)
+
+    def pointed(self, pointer: Pointer) -> Version | None:
+        """The version that a pointer names; None where the pointer was never set.
+
+        Raises:
+            UserError: the pointer's file cannot be read, or names a version that is not there.
+        """
+        path = self._pointer_path(pointer)
+        if not path.exists():
+            return None
+        try:
+            number = int(artifacts.read_json(path)["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f'{path} is damaged ({error}); write {{"version": <number>}} into it') from None
+        return self.version(number)
+
+    def add(self, fill: Callable[[Path, int], None]) -> Version:
+        """Adds a version under the next free number.
+
+        Args:
+            fill: writes the version's files into the folder it is given; it is also given the number, and called again
+                with the next number when another writer takes that one first.
+        """
+        while True:
+            number = max((version.number for version in self.versions()), default=0) + 1
+            beside = self.root / "versions" / f".{number}.{uuid.uuid4().hex}.tmp"
+            beside.mkdir(parents=True)
+            try:
+                fill(beside, number)
+                artifacts.write_json(beside / CHECKSUMS, checksums(beside))
+                _sync(beside)
+                if _rename_to_new(beside, self.root / "versions" / str(number)):
+                    return self.version(number)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+
+    def point(self, pointer: Pointer, version: Version) -> Version | None:
+        """Moves a pointer to a version; moving `serving` leaves the version that it named in `previous`.
+
+        Returns:
+            the version that the pointer named before.
+
+        Raises:
+            UserError: the version is damaged.
+        """
+        verify(version)
+        before = self.pointed(pointer)
+        if pointer == "serving" and before is not None and before.number != version.number:
+            artifacts.write_json(self._pointer_path("previous"), {"version": before.number})
+        artifacts.write_json(self._pointer_path(pointer), {"version": version.number})
+        return before
+
+    def _pointer_path(self, pointer: Pointer) -> Path:
+        return self.root / "pointers" / f"{pointer}.json"
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """XXH3-128 of every file below a folder, by its relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+
+
+def file_digest(path: Path) -> str:
+    """XXH3-128 of a file's bytes, in hexadecimal; reads it in pieces of 1 MiB."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def verify(version: Version) -> None:
+    """Compares a version's files with its checksums.
+
+    Raises:
+        UserError: names the first file that is missing or changed.
+    """
+    for name, expected in artifacts.read_json(version.path / CHECKSUMS).items():
+        path = version.path / name
+        if not path.is_file() or file_digest(path) != expected:
+            state = "changed" if path.is_file() else "missing"
+            raise UserError(f"{path} is {state} since version {version.number} was made; deploy another version")
+
+
+def _rename_to_new(beside: Path, target: Path) -> bool:
+    """Renames a folder unless another writer was first; rename(2) refuses a target folder that is not empty."""
+    try:
+        beside.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    _sync(target.parent)
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Makes a folder's entries durable before anything points to them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,16 @@
+"""KFP signature of train."""
+
+from kfp.dsl import Dataset, Input, Model, Output
+
+from components.orchestration.step import step
+
+
+@step
+def train(config: str, generation: str, work: str, examples: Input[Dataset], base: Input[Model], model: Output[Model]):
+    from pathlib import Path
+
+    from components.schema import parse
+    from components.train.config import TrainConfig
+    from components.train.train import train
+
+    train(Path(examples.path), Path(base.path), parse(TrainConfig, config), Path(work), Path(model.path))

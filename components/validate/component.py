@@ -1,0 +1,26 @@
+"""KFP signature of validate."""
+
+from kfp.dsl import Artifact, Output
+
+from components.orchestration.step import step
+
+
+@step
+def validate(
+    config: str, snapshot: str, serving: str, training_digest: str, force: bool, work: str, statistics: Output[Artifact]
+) -> str:
+    from pathlib import Path
+
+    from components.schema import parse
+    from components.validate.config import ValidateConfig
+    from components.validate.validate import validate
+
+    return validate(
+        Path(snapshot),
+        Path(serving),
+        parse(ValidateConfig, config),
+        training_digest,
+        force,
+        Path(work),
+        Path(statistics.path),
+    )

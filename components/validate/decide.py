@@ -1,0 +1,80 @@
+"""Whether to retrain, and why, in one sentence."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Answer = Literal["retrain", "nothing"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the decision rests on."""
+
+    forced: bool
+    version: int | None
+    """The version in service."""
+    same_digest: bool
+    """Whether the sections and the code that training depends on are those of the version in service."""
+    snapshot: str
+    """Digest of the snapshot."""
+    same_snapshot: bool
+    """Whether the version in service was trained on this very snapshot."""
+    new_partitions: int
+    """Partitions that the version in service was not trained on."""
+    new_rows: int
+    """Their labelled rows."""
+    min_new_rows: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer and its reason."""
+
+    answer: Answer
+    reason: str
+
+
+def decide(situation: Situation) -> Decision:
+    """Decides by the first rule that holds: forced, no model, changed description, new data, nothing."""
+    if situation.forced:
+        return Decision("retrain", "forced by the run's parameter force")
+    if situation.version is None:
+        return Decision("retrain", "no model is in service yet")
+    if not situation.same_digest:
+        version = situation.version
+        return Decision("retrain", f"the configuration or code of training has changed since version {version}")
+    if situation.new_partitions:
+        return _by_new_rows(situation)
+    return Decision("nothing", _why_nothing(situation))
+
+
+def _by_new_rows(situation: Situation) -> Decision:
+    rows, parts = _counted(situation.new_rows, "new labelled row"), _counted(situation.new_partitions, "partition")
+    what = f"{rows} of {parts} since version {situation.version}"
+    if situation.new_rows >= situation.min_new_rows:
+        return Decision("retrain", f"new data: {what}")
+    return Decision("nothing", f"too little new data: {what}, fewer than min_new_rows {situation.min_new_rows:,}")
+
+
+def _why_nothing(situation: Situation) -> str:
+    name = f"snapshot {situation.snapshot[:8]}"
+    if situation.same_snapshot:
+        return f"{name} is the one that version {situation.version} was trained on"
+    return f"{name} holds only rows that version {situation.version} was trained on"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def with_drift(decision: Decision, drift: dict[str, tuple[float, float]]) -> Decision:
+    """Adds to the reason which columns drifted.
+
+    Args:
+        decision: what was decided.
+        drift: distance and limit of each column over its limit.
+    """
+    if not drift:
+        return decision
+    columns = ", ".join(f"{name} ({distance:.2f} > {limit:g})" for name, (distance, limit) in drift.items())
+    return Decision(decision.answer, f"{decision.reason}; drift over the limit in {columns}")

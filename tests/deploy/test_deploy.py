@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import artifacts
+from components.deploy.config import Deploy, DeployConfig
+from components.deploy.deploy import Sources, deploy
+from components.features.columns import Column, Data
+from components.features.declaration import Vocabulary
+from components.features.declared import Category
+from components.features.transform import Transform
+from components.store import ModelStore, verify
+
+DATA = Data(
+    columns={"carrier": Column(type="string"), "late": Column(type="integer")}, label="late", task="binary", key=()
+)
+EXAMPLES = artifacts.Examples(
+    float_names=(), id_names=("carrier",), id_sizes=(4,), task="binary", classes=(0, 1), label_mean=0.0, label_std=1.0,
+    rows={"train": 10, "validation": 2, "heldout": 2, "replay": 0}, shards={"train": (), "validation": ()},
+    trained_until=1000, partitions=("p1", "p2"), base_version=None, start_reason="no model yet",
+)  # fmt: skip
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    made = Sources(*(tmp_path / name for name in ("chosen", "model", "statistics", "snapshot-s1")))
+    for folder in (made.chosen / "serving", made.model / "saved_model", made.statistics, made.snapshot):
+        folder.mkdir(parents=True)
+    transform = Transform(
+        DATA, (Category(name="carrier", column="carrier"),), {"carrier": Vocabulary(("AA", "UA"), (5, 4))}
+    )
+    transform.write(made.model)
+    transform.write(made.chosen / "serving")
+    EXAMPLES.write(made.model)
+    (made.chosen / "serving" / "model.tflite").write_bytes(b"model one")
+    artifacts.write_json(made.chosen / artifacts.VARIANT, {"recipe": "dynamic"})
+    artifacts.write_json(made.chosen / artifacts.EVALUATION, {"metric": "auc"})
+    artifacts.write_json(made.statistics / artifacts.STATISTICS, {"columns": {}})
+    for name in (artifacts.WEIGHTS, artifacts.OPTIMIZER, artifacts.NETWORK, artifacts.TRAINING):
+        (made.model / name).write_text("{}")
+    return made
+
+
+def _config(pointer: str = "serving") -> DeployConfig:
+    return DeployConfig(name="m", deploy=Deploy(pointer=pointer), model_yaml={"name": "m"})
+
+
+def test_a_version_is_complete_and_in_service(sources: Sources, tmp_path: Path) -> None:
+    deploy(sources, _config(), "digest", tmp_path)
+    version = ModelStore(tmp_path, "m").pointed("serving")
+    assert version is not None and version.number == 1
+    verify(version)
+    assert (version.path / "serving" / "model.tflite").read_bytes() == b"model one"
+    assert Transform.read(version.path).constants == Transform.read(version.path / "serving").constants
+    assert yaml.safe_load((version.path / "model.yaml").read_text()) == {"name": "m"}
+    lineage = version.lineage
+    assert lineage["version"] == 1 and lineage["parent"] is None and lineage["snapshot"] == "snapshot-s1"
+    assert lineage["partitions"] == ["p1", "p2"] and lineage["trained_until"] == 1000
+    assert lineage["training_digest"] == "digest" and lineage["recipe"] == "dynamic"
+
+
+def test_repeating_a_deployment_makes_no_second_version(sources: Sources, tmp_path: Path) -> None:
+    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), "digest", tmp_path)
+    assert [version.number for version in ModelStore(tmp_path, "m").versions()] == [1]
+
+
+def test_another_model_is_another_version(sources: Sources, tmp_path: Path) -> None:
+    deploy(sources, _config(), "digest", tmp_path)
+    (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
+    deploy(sources, _config(), "digest", tmp_path)
+    store = ModelStore(tmp_path, "m")
+    assert store.pointed("serving") == store.version(2)
+    assert store.pointed("previous") == store.version(1)
+
+
+def test_a_candidate_leaves_the_model_in_service(sources: Sources, tmp_path: Path) -> None:
+    deploy(sources, _config(), "digest", tmp_path)
+    (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
+    deploy(sources, _config("candidate"), "digest", tmp_path)
+    store = ModelStore(tmp_path, "m")
+    assert store.pointed("serving") == store.version(1)
+    assert store.pointed("candidate") == store.version(2)
+
+
+def test_an_incomplete_artifact_deploys_nothing(sources: Sources, tmp_path: Path) -> None:
+    (sources.model / artifacts.WEIGHTS).unlink()
+    with pytest.raises(FileNotFoundError):
+        deploy(sources, _config(), "digest", tmp_path)
+    store = ModelStore(tmp_path, "m")
+    assert store.versions() == [] and store.pointed("serving") is None

@@ -1,0 +1,310 @@
+"""What evaluate decides, and what it leaves for deploy and the report."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from components import artifacts
+from components.errors import UserError
+from components.evaluate.evaluate import kfp_metrics
+
+
+def heldout(room) -> pa.Table:
+    return pq.read_table(room.examples / artifacts.HELDOUT)
+
+
+def test_takes_the_smallest_variant_that_passes(room):
+    evaluation = room.evaluate(room.variant("float32", padding=5000), room.variant("dynamic", padding=100))
+    assert (evaluation["decision"], evaluation["chosen"]) == ("blessed", "dynamic")
+    assert evaluation["reason"].startswith("dynamic (1 KiB) is the smallest of 2 variants that pass: auc 0.8")
+    assert evaluation["reason"].endswith("and no version is in service")
+    assert evaluation["serving"] is None
+
+
+def test_the_chosen_folder_is_the_variant_and_the_evaluation(room):
+    variant = room.variant("dynamic")
+    evaluation = room.evaluate(variant)
+    of_variant = {path.relative_to(variant) for path in variant.rglob("*") if path.is_file()}
+    of_chosen = {path.relative_to(room.chosen) for path in room.chosen.rglob("*") if path.is_file()}
+    assert of_chosen - of_variant == {room.chosen.joinpath(name).relative_to(room.chosen) for name in
+                                      ("evaluation.json", "records/evaluate.json")}  # fmt: skip
+    assert of_variant <= of_chosen
+    for path in of_variant:
+        assert (room.chosen / path).read_bytes() == (variant / path).read_bytes()
+    assert artifacts.read_records(room.chosen)["evaluate"].details == evaluation
+
+
+def test_a_refused_run_leaves_the_evaluation_only(room, weights):
+    evaluation = room.evaluate(room.variant("float32", weights["useless"]))
+    assert (evaluation["decision"], evaluation["chosen"]) == ("refused", None)
+    assert evaluation["reason"].startswith("no variant passes: float32: auc 0.")
+    assert {path.name for path in room.chosen.iterdir()} == {"evaluation.json", "records"}
+    assert evaluation["described"] == "float32" and evaluation["calibration"]
+
+
+def test_metrics_are_those_of_the_rows(room, weights):
+    evaluation = room.evaluate(room.variant("float32"), room.variant("int8", weights["poor"]))
+    table = heldout(room)
+    late, x, noise = (np.array(table[name]) for name in ("late", "x", "noise"))
+    by_recipe = {row["recipe"]: row["metrics"] for row in evaluation["variants"]}
+    assert by_recipe["float32"]["auc"] == pytest.approx(roc_auc_score(late, x), abs=1e-4)
+    assert by_recipe["int8"]["auc"] == pytest.approx(roc_auc_score(late, 2 * x + 4 * noise), abs=1e-4)
+    assert evaluation["base_rate"] == pytest.approx(late.mean())
+    assert (evaluation["rows"], evaluation["unlabelled"]) == (2000, 0)
+
+
+def test_sizes_are_those_of_the_files(room):
+    variant = room.variant("float32", padding=1000)
+    (row,) = room.evaluate(variant)["variants"]
+    assert row["bytes"] == (variant / "serving" / "model.tflite").stat().st_size
+    assert row["serving_bytes"] == sum(path.stat().st_size for path in (variant / "serving").iterdir())
+
+
+def test_speed_is_measured(room):
+    (row,) = room.evaluate(room.variant("float32"))["variants"]
+    assert 0 < row["latency_p50_us"] <= row["latency_p99_us"]
+    assert row["rows_per_s"] > 1e6 / row["latency_p50_us"]
+
+
+def test_the_threshold_decides(room):
+    assert room.evaluate(room.variant("float32"), min_quality=0.8)["decision"] == "blessed"
+
+
+def test_below_the_threshold_is_refused(room):
+    evaluation = room.evaluate(room.variant("float32"), min_quality=0.9)
+    assert evaluation["decision"] == "refused"
+    assert "is below evaluate.min_quality 0.9" in evaluation["reason"]
+
+
+def test_an_error_above_the_threshold_is_refused(room):
+    evaluation = room.evaluate(room.variant("float32"), metric="log_loss", max_error=0.1)
+    assert "is above evaluate.max_error 0.1" in evaluation["reason"]
+
+
+@pytest.mark.parametrize("max_variant_loss, chosen", [(0.001, "float32"), (0.05, "int8")])
+def test_a_small_variant_that_lost_quality_is_not_taken(room, weights, max_variant_loss, chosen):
+    small = room.variant("int8", weights["slightly worse"])
+    evaluation = room.evaluate(room.variant("float32", padding=5000), small, max_variant_loss=max_variant_loss)
+    assert evaluation["chosen"] == chosen
+    failures = {row["recipe"]: row["failures"] for row in evaluation["variants"]}
+    assert (failures["int8"] != []) == (chosen == "float32")
+    assert all("worse than the" in sentence and "of the float32 variant" in sentence for sentence in failures["int8"])
+
+
+@pytest.mark.parametrize("limit, decision", [(100, "refused"), (100_000, "blessed")])
+def test_the_size_limit_decides(room, limit, decision):
+    evaluation = room.evaluate(room.variant("float32"), limits={"size_bytes": limit})
+    assert evaluation["decision"] == decision
+    assert ("evaluate.limits.size_bytes 100" in evaluation["reason"]) == (decision == "refused")
+
+
+@pytest.mark.parametrize("limit, decision", [(1e-6, "refused"), (1e6, "blessed")])
+def test_the_latency_limit_decides(room, limit, decision):
+    evaluation = room.evaluate(room.variant("float32"), limits={"latency_p99_ms": limit})
+    assert evaluation["decision"] == decision
+
+
+def test_predictions_that_are_not_finite_are_refused(room, weights):
+    evaluation = room.evaluate(room.variant("float32", padding=9000), room.variant("int8", weights["broken"]))
+    assert evaluation["chosen"] == "float32"
+    broken = evaluation["variants"][1]
+    assert (broken["metrics"], broken["failures"]) == ({}, ["its predictions are not finite"])
+
+
+def test_refused_when_no_prediction_is_finite(room, weights):
+    evaluation = room.evaluate(room.variant("float32", weights["broken"]))
+    assert evaluation["decision"] == "refused"
+    assert (evaluation["calibration"], evaluation["slices"]) == ([], [])
+    assert kfp_metrics(evaluation)["bytes"] > 0
+
+
+@pytest.mark.parametrize("max_loss, decision", [(0.005, "refused"), (0.4, "blessed")])
+def test_a_model_worse_than_the_one_in_service_is_refused(room, weights, max_loss, decision):
+    room.in_service(weights["good"])
+    evaluation = room.evaluate(room.variant("float32", weights["poor"]), max_loss=max_loss)
+    assert evaluation["decision"] == decision
+    said = "of the version in service, more than" if decision == "refused" else "worse than version 3 in service"
+    assert said in evaluation["reason"]
+
+
+def test_a_model_better_than_the_one_in_service_is_blessed(room, weights):
+    room.in_service(weights["poor"])
+    evaluation = room.evaluate(room.variant("float32"))
+    assert "better than version 3 in service" in evaluation["reason"]
+    ours = evaluation["variants"][0]["metrics"]["auc"]
+    assert (evaluation["serving"]["version"], evaluation["serving"]["metrics"]["auc"] < ours) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"columns": {"x": "float", "noise": "integer", "carrier": "string", "late": "integer"}}, "noise as integer"),
+        (
+            {"columns": {"x": "float", "noise": "float", "late": "integer", "late2": "integer"}, "label": "late2"},
+            "late2",
+        ),
+        ({"classes": [1, 0]}, "other classes"),
+    ],
+)
+def test_a_version_in_service_of_another_problem_is_told_not_compared(room, weights, data, changes, why):
+    room.in_service(weights["good"], data(**changes))
+    evaluation = room.evaluate(room.variant("float32", weights["slightly worse"]), max_loss=0)
+    assert evaluation["decision"] == "blessed"
+    assert why in evaluation["serving"]["not_comparable"] and evaluation["serving"]["metrics"] == {}
+    assert "not compared with version 3 in service" in evaluation["reason"]
+
+
+def test_a_version_in_service_that_reads_a_column_no_longer_declared(room, weights):
+    room.in_service(weights["good"])
+    service = artifacts.read_json(room.serving / "serving" / "features.json")
+    service["data"]["columns"]["old"] = service["data"]["columns"].pop("noise")
+    service["features"][1]["column"] = "old"
+    artifacts.write_json(room.serving / "serving" / "features.json", service)
+    evaluation = room.evaluate(room.variant("float32"))
+    assert evaluation["serving"]["not_comparable"] == "it reads the column old, which is no longer declared"
+
+
+def test_a_damaged_version_in_service_does_not_stop_its_replacement(room, weights):
+    (room.in_service(weights["good"]) / "serving" / "model.tflite").write_bytes(b"")
+    evaluation = room.evaluate(room.variant("float32"))
+    assert evaluation["decision"] == "blessed" and "model.tflite" in evaluation["serving"]["not_comparable"]
+
+
+def test_a_damaged_variant_stops_the_run_by_name(room):
+    variant = room.variant("float32")
+    (variant / "serving" / "model.tflite").write_bytes(b"no model")
+    with pytest.raises(UserError, match=r"variant-float32/serving/model\.tflite cannot be run"):
+        room.evaluate(variant)
+    record = artifacts.read_records(artifacts.run_folder(room.work, "test"))["evaluate"]
+    assert record.status == "failed" and not room.chosen.exists()
+
+
+def test_slices_tell_quality_by_value(room, weights):
+    room.in_service(weights["poor"])
+    evaluation = room.evaluate(room.variant("float32"), slices=["carrier"], min_slice_rows=200)
+    table = heldout(room)
+    carrier, late, x = np.array(table["carrier"].to_pylist()), np.array(table["late"]), np.array(table["x"])
+    assert [part["value"] for part in evaluation["slices"]] == ["AA", "UA", "WN"]
+    for part in evaluation["slices"]:
+        rows = carrier == part["value"]
+        assert part["rows"] == rows.sum()
+        assert part["metric"] == pytest.approx(roc_auc_score(late[rows], x[rows]), abs=1e-4)
+        assert part["serving_metric"] < part["metric"]
+    assert evaluation["slices_left_out"] == {"carrier": {"values": 1, "rows": int((carrier == None).sum())}}  # noqa: E711
+
+
+def test_missing_is_a_slice_too(room):
+    evaluation = room.evaluate(room.variant("float32"), slices=["carrier"], min_slice_rows=10)
+    assert evaluation["slices"][-1]["value"] == "(missing)"
+    assert evaluation["slices"][-1]["serving_metric"] is None
+
+
+def test_a_slice_of_one_class_is_left_out_and_counted(room):
+    table = heldout(room)
+    one_class = np.where(np.array(table["late"]) == 1, "AA", "UA")
+    room.heldout(table.set_column(2, "carrier", pa.array(one_class)))
+    evaluation = room.evaluate(room.variant("float32"), slices=["carrier"])
+    assert evaluation["slices"] == []
+    assert evaluation["slices_left_out"] == {"carrier": {"values": 2, "rows": 2000}}
+
+
+def test_rows_without_a_label_are_counted(room):
+    table = heldout(room)
+    labels = pa.array([None] * 10 + table["late"].to_pylist()[10:], pa.int64())
+    room.heldout(table.set_column(3, "late", labels))
+    evaluation = room.evaluate(room.variant("float32"))
+    assert (evaluation["rows"], evaluation["unlabelled"]) == (1990, 10)
+
+
+@pytest.mark.parametrize("rows", [0, 20])
+def test_no_labelled_rows_are_refused_with_the_key_to_change(room, rows):
+    table = heldout(room).slice(0, rows)
+    room.heldout(table.set_column(3, "late", pa.nulls(rows, pa.int64())))
+    with pytest.raises(UserError, match=r"no row with a label.*preprocess\.heldout_share"):
+        room.evaluate(room.variant("float32"))
+
+
+def test_rows_of_one_class_are_refused(room):
+    table = heldout(room)
+    room.heldout(table.set_column(3, "late", pa.array([0] * 2000)))
+    with pytest.raises(UserError, match=r"all 2000 rows .* have the label 0"):
+        room.evaluate(room.variant("float32"))
+
+
+def test_a_label_that_is_no_class_is_refused(room):
+    table = heldout(room)
+    room.heldout(table.set_column(3, "late", pa.array([7, *table["late"].to_pylist()[1:]])))
+    with pytest.raises(UserError, match=r"late is 7 in a held-out row; data\.classes has 0, 1"):
+        room.evaluate(room.variant("float32"))
+
+
+@pytest.mark.parametrize(
+    "kind, classes, values", [("string", ["no", "yes"], ["no", "yes"]), ("boolean", None, [False, True])]
+)
+def test_labels_may_be_text_or_booleans(room, data, kind, classes, values):
+    table = heldout(room)
+    before = room.evaluate(room.variant("float32"))["variants"][0]["metrics"]
+    room.data = data(columns={"x": "float", "noise": "float", "carrier": "string", "late": kind}, classes=classes)
+    labels = pa.array([values[late] for late in table["late"].to_pylist()])
+    room.heldout(table.set_column(3, "late", labels))
+    room.chosen = room.root / "again"
+    assert room.evaluate(room.variant("dynamic"))["variants"][0]["metrics"] == before
+
+
+def test_multiclass(room, data):
+    room.use(data(task="multiclass", classes=[0, 1, 2]))
+    evaluation = room.evaluate(room.variant("float32", ((-2.0, 2.0, 0.0), (0.0, 0.0, 4.0))))
+    assert (evaluation["metric"], evaluation["decision"]) == ("accuracy", "blessed")
+    assert set(evaluation["variants"][0]["metrics"]) == {"accuracy", "log_loss"}
+    assert evaluation["calibration"] == [] and "base_rate" not in evaluation
+
+
+def test_regression(room, data, weights):
+    room.use(data(task="regression", columns={"x": "float", "noise": "float", "carrier": "string", "late": "float"}))
+    room.in_service(weights["good"])
+    evaluation = room.evaluate(room.variant("float32", weights["slightly worse"]), max_loss=0.1, slices=["carrier"])
+    assert (evaluation["metric"], evaluation["higher_is_better"]) == ("rmse", False)
+    assert evaluation["decision"] == "refused"
+    assert evaluation["variants"][0]["metrics"]["rmse"] == pytest.approx(0.3, rel=0.05)
+    assert [part["metric"] for part in evaluation["slices"]] == pytest.approx([0.3] * 3, rel=0.1)
+
+
+def test_equal_transforms_leave_no_skew(room):
+    room.expected()
+    assert room.evaluate(room.variant("float32"))["skew"] == {"rows": 100, "largest_difference": 0.0}
+
+
+def test_without_the_expected_features_skew_is_unknown(room):
+    assert room.evaluate(room.variant("float32"))["skew"] is None
+
+
+def test_skew_between_training_and_serving_is_refused_by_feature(room):
+    def shift(floats, ids):
+        floats[7, 1] += 0.001
+
+    room.expected(shift)
+    with pytest.raises(UserError, match=r"feature noise is .* held-out row 7 \(1 of 100 rows differ\)"):
+        room.evaluate(room.variant("float32"))
+
+
+def test_a_tampered_constant_is_refused(room):
+    room.expected()
+    variant = room.variant("float32")
+    declared = (variant / "serving" / "features.json").read_text()
+    tampered = json.loads(declared)
+    tampered["features"][0]["clip"] = [-0.5, 0.5]
+    (variant / "serving" / "features.json").write_text(json.dumps(tampered))
+    with pytest.raises(UserError, match="the feature signal is"):
+        room.evaluate(variant)
+
+
+def test_kfp_metrics_are_numbers_of_the_chosen_variant(room, weights):
+    room.in_service(weights["poor"])
+    figures = kfp_metrics(room.evaluate(room.variant("float32", padding=99), room.variant("dynamic")))
+    assert all(isinstance(value, (int, float)) for value in figures.values())
+    assert {"auc", "log_loss", "bytes", "latency_p50_us", "serving_auc"} <= set(figures)
+    assert figures["bytes"] == (room.root / "variant-dynamic" / "serving" / "model.tflite").stat().st_size

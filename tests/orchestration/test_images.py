@@ -1,0 +1,44 @@
+from components.orchestration.images import ROOT, carried_files, content_hash, image
+
+STEPS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
+
+
+def _carried(step: str) -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in carried_files(step)}
+
+
+def test_an_image_carries_its_step_what_that_imports_and_its_requirements() -> None:
+    carried = _carried("deploy")
+    assert {"components/deploy/deploy.py", "components/store.py", "components/errors.py"} <= carried
+    assert "containers/deploy/requirements.txt" in carried
+    assert "components/train/train.py" not in carried
+
+
+def test_imports_inside_functions_count() -> None:
+    for step in STEPS:
+        for path in carried_files(step):
+            assert path.name != "component.py"
+
+
+def test_the_tag_changes_with_the_code_and_only_for_the_steps_that_carry_it(monkeypatch, tmp_path) -> None:
+    import shutil
+
+    from components.orchestration import images
+
+    for folder in ("components", "containers"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def tags() -> dict[str, str]:
+        content_hash.cache_clear()
+        images.imported_files.cache_clear()
+        return {step: image(step) for step in STEPS}
+
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+    before = tags()
+    changed = tmp_path / "components" / "train" / "train.py"
+    changed.write_text(changed.read_text() + "\n# changed\n")
+    after = tags()
+    content_hash.cache_clear()
+    images.imported_files.cache_clear()
+    assert {step for step in STEPS if before[step] != after[step]} == {"train"}
+    assert all("python" in name for name in after.values())

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from components import artifacts
+from components.cleanup.config import Retention
+from components.resolve.config import Resolve, ResolveConfig
+from components.resolve.resolve import resolve
+from components.store import ModelStore, Version
+
+DAY_S = 86_400
+
+
+def _config(start: str = "warm", days: int = 30) -> ResolveConfig:
+    return ResolveConfig(name="m", resolve=Resolve(start=start), retention=Retention(days=days))
+
+
+def _version(work: Path, snapshot: str) -> Version:
+    lineage = {"snapshot": snapshot, "trained_until": 1000}
+    return ModelStore(work, "m").add(lambda folder, _: artifacts.write_json(folder / artifacts.LINEAGE, lineage))
+
+
+def _base(work: Path, snapshot: str, start: str = "warm") -> str:
+    return Path(resolve(_config(start), work, work / snapshot).base).name
+
+
+def test_without_a_model_both_folders_are_the_same_empty_one(tmp_path: Path) -> None:
+    found = resolve(_config(), tmp_path, tmp_path / "s1")
+    assert found.base == found.serving
+    assert list(Path(found.base).iterdir()) == []
+    assert resolve(_config(), tmp_path, tmp_path / "s2").base == found.base
+
+
+def test_the_base_is_the_newest_version_that_was_made_from_other_data(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    store.point("serving", _version(tmp_path, "s1"))
+    assert _base(tmp_path, "s1") == "empty", "a repeated run finds the same inputs, so its cache"
+    assert _base(tmp_path, "s2") == "1"
+    store.point("serving", _version(tmp_path, "s2"))
+    assert _base(tmp_path, "s2") == "1"
+    assert _base(tmp_path, "s3") == "2"
+
+
+def test_a_version_that_was_rolled_back_is_no_base(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    good, bad = _version(tmp_path, "s1"), _version(tmp_path, "s2")
+    store.point("serving", bad)
+    store.point("serving", good)
+    assert _base(tmp_path, "s3") == "1"
+    assert Path(resolve(_config(), tmp_path, tmp_path / "s3").serving).name == "1"
+
+
+def test_a_cold_start_has_no_base(tmp_path: Path) -> None:
+    ModelStore(tmp_path, "m").point("serving", _version(tmp_path, "s1"))
+    assert _base(tmp_path, "s2", start="cold") == "empty"
+
+
+def test_the_generation_changes_after_the_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def generation(now_s: float) -> str:
+        monkeypatch.setattr("time.time", lambda: now_s)
+        return resolve(_config(days=7), tmp_path, tmp_path / "s1").generation
+
+    assert generation(70 * DAY_S) == generation(77 * DAY_S - 1)
+    assert generation(70 * DAY_S) != generation(77 * DAY_S)

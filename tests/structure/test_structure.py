@@ -1,0 +1,128 @@
+"""The rules of the house: who may import whom, and that names agree everywhere (DESIGN.md §3)."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPONENTS = ROOT / "components"
+STEPS = {path.parent.name for path in COMPONENTS.glob("*/component.py")}
+# From the bottom up; a room may import those before it.
+LAYERS = (
+    {"errors"},
+    {"schema"},
+    {"artifacts"},
+    {"features"},
+    {"store", "learning", "predictor", "report", "cleanup"},
+    STEPS,
+    {"config"},
+    {"orchestration"},
+)
+SIDEWAYS = {("cleanup", "store"), ("predictor", "learning")}
+LIGHT = ("config", "artifacts", "store", "schema", "predictor", "report", "cleanup")
+LIGHT_STEPS = ("ingest", "resolve", "validate", "evaluate", "deploy", "finish")
+HEAVY_PACKAGES = {"tensorflow", "tensorflow_transform", "apache_beam", "tf_keras", "keras", "tfx_bsl"}
+# Imported inside a function, only when the source is a TFRecord.
+ALLOWED_HEAVY = {"components/ingest/read_tfrecord.py"}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: write absolute imports"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(COMPONENTS).parts[0].removesuffix(".py")
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(COMPONENTS.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def _layer(room: str) -> int:
+    return next(index for index, rooms in enumerate(LAYERS) if room in rooms)
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: path.relative_to(COMPONENTS).as_posix())
+def test_imports_point_downwards(path: Path) -> None:
+    room = _room(path)
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "components" or len(parts) < 2 or parts[1] == room:
+            continue
+        target = parts[1]
+        if path.name == "component.py" and target == "orchestration":
+            assert name == "components.orchestration.step.step"
+            continue
+        assert (room, target) in SIDEWAYS or _layer(target) < _layer(room), f"{path.name} may not import {name}"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: path.relative_to(COMPONENTS).as_posix())
+def test_kfp_stays_with_the_pipeline(path: Path) -> None:
+    if path.name == "component.py" or _room(path) == "orchestration":
+        return
+    assert not {name for name in _imports(path) if name.split(".")[0] == "kfp"}
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: path.relative_to(COMPONENTS).as_posix())
+def test_light_rooms_need_no_tensorflow(path: Path) -> None:
+    light = _room(path) in (*LIGHT, *LIGHT_STEPS) or path.name in ("config.py", "component.py")
+    plain_features = _room(path) == "features" and not path.stem.endswith("_tf")
+    if not (light or plain_features) or path.relative_to(ROOT).as_posix() in ALLOWED_HEAVY:
+        return
+    assert not {name for name in _imports(path) if name.split(".")[0] in HEAVY_PACKAGES}
+    if _room(path) in LIGHT or plain_features:
+        assert not {name for name in _imports(path) if name.endswith("_tf") or "_tf." in name}
+
+
+@pytest.mark.parametrize("step", sorted(STEPS))
+def test_a_component_is_a_signature_and_one_call(step: str) -> None:
+    tree = ast.parse((COMPONENTS / step / "component.py").read_text())
+    (function,) = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert function.name == step
+    work = [node for node in function.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    assert len(work) == 1 and isinstance(work[0], ast.Expr | ast.Return)
+
+
+def test_names_agree_everywhere() -> None:
+    from components.config import STEP_CONFIGS, ModelConfig
+
+    sections = {field.alias or name for name, field in ModelConfig.model_fields.items()}
+    assert set(STEP_CONFIGS) == STEPS
+    assert sections >= STEPS
+    for step in STEPS:
+        assert (COMPONENTS / step / "config.py").exists()
+        assert (COMPONENTS / step / f"{step}.py").exists()
+        assert (ROOT / "containers" / step / "requirements.txt").exists()
+        assert list((ROOT / "tests" / step).glob("test_*.py")), f"tests/{step} is empty"
+    containers = {path.name for path in (ROOT / "containers").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert containers == STEPS
+
+
+def test_drawing_the_pipeline_imports_no_tensorflow() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, pipeline; print([name for name in ('tensorflow', 'apache_beam') if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
+
+
+def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:
+    pattern = re.compile(r"--index-url|emit-index|/(work|farm|root|home/\w+)/")
+    here = Path(__file__)
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if path == here or not path.is_file() or any(part.startswith(".") and part != ".ci" for part in parts):
+            continue
+        if path.suffix in (".py", ".txt", ".in", ".yaml", ".toml") or path.name in ("Makefile", "run"):
+            found = pattern.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{path} holds {found}"
