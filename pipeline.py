@@ -15,7 +15,7 @@ from components.evaluate.component import evaluate
 from components.finish.component import finish
 from components.ingest.component import ingest
 from components.orchestration.command_line import main
-from components.orchestration.draw import training_digest, uncached
+from components.orchestration.draw import origin, training_digest
 from components.preprocess.component import preprocess
 from components.resolve.component import resolve
 from components.train.component import train
@@ -25,10 +25,9 @@ from components.validate.component import validate
 def draw(config: ModelConfig, work_default: str) -> Any:
     """Draws the pipeline of one model; the configuration is compiled in, as one JSON string for each step."""
     model, of = config.name, config.for_step
-    digest = training_digest(config)
 
     @dsl.pipeline(name=f"evergreen-{model}", description=config.description)
-    def evergreen(until: str = "", force: bool = False, work_uri: str = work_default):
+    def evergreen(until: str = "", force: bool = False, work_uri: str = work_default) -> None:
         """Retrains the model when it pays, and puts it into service when it is better.
 
         Args:
@@ -36,38 +35,44 @@ def draw(config: ModelConfig, work_default: str) -> Any:
             force: Retrain even when nothing is new.
             work_uri: Folder that holds the data, the runs and the model store.
         """
-        end = uncached(finish(config=of("finish"), name=model, work=work_uri))
+        end = finish(config=of("finish"), name=model, work=work_uri)
         with dsl.ExitHandler(end, name="retraining"):
-            data = uncached(ingest(config=of("ingest"), name=model, work=work_uri, until=until)).output
-            known = uncached(resolve(config=of("resolve"), snapshot=data, work=work_uri)).outputs
-            checked = uncached(
-                validate(
-                    config=of("validate"), snapshot=data, serving=known["serving"], training_digest=digest, force=force,
-                    work=work_uri,
-                )
-            )  # fmt: skip
-            with dsl.If(checked.outputs["Output"] == "retrain", name="worth-it"):
+            data = ingest(config=of("ingest"), name=model, work=work_uri, until=until).output
+            known = resolve(config=of("resolve"), snapshot=data, work=work_uri).outputs
+            checked = validate(
+                config=of("validate"),
+                training_digest=training_digest(config),
+                force=force,
+                snapshot=data,
+                serving=known["serving"],
+                work=work_uri,
+            ).outputs
+            with dsl.If(checked["Output"] == "retrain", name="worth-it"):
                 # Importers turn folders into artifacts; on a cluster their URIs must be inputs of the DAG around them.
                 snapshot = dsl.importer(artifact_uri=data, artifact_class=Dataset, reimport=False).output
                 base = dsl.importer(artifact_uri=known["base"], artifact_class=Model, reimport=False).output
-                cached = {"generation": known["generation"], "work": work_uri}
-                examples = preprocess(config=of("preprocess"), snapshot=snapshot, base=base, **cached).output
-                trained = train(config=of("train"), examples=examples, base=base, **cached).output
+                shared = {"generation": known["generation"], "work": work_uri}
+                examples = preprocess(config=of("preprocess"), snapshot=snapshot, base=base, **shared).output
+                trained = train(config=of("train"), examples=examples, base=base, **shared).output
                 with dsl.ParallelFor(list(config.compress.recipe_jsons), name="each-recipe") as recipe:
-                    variant = compress(recipe=recipe, model=trained, examples=examples, **cached).output
-                judged = uncached(
-                    evaluate(
-                        config=of("evaluate"), serving=known["serving"], variants=dsl.Collected(variant),
-                        examples=examples, work=work_uri,
+                    variant = compress(recipe=recipe, model=trained, examples=examples, **shared).output
+                judged = evaluate(
+                    config=of("evaluate"),
+                    serving=known["serving"],
+                    variants=dsl.Collected(variant),
+                    examples=examples,
+                    work=work_uri,
+                ).outputs
+                with dsl.If(judged["Output"] == "blessed", name="good-enough"):
+                    deploy(
+                        config=of("deploy"),
+                        origin=origin(config),
+                        chosen=judged["chosen"],
+                        model=trained,
+                        statistics=checked["statistics"],
+                        snapshot=snapshot,
+                        work=work_uri,
                     )
-                )  # fmt: skip
-                with dsl.If(judged.outputs["Output"] == "blessed", name="good-enough"):
-                    uncached(
-                        deploy(
-                            config=of("deploy"), training_digest=digest, chosen=judged.outputs["chosen"], model=trained,
-                            statistics=checked.outputs["statistics"], snapshot=snapshot, work=work_uri,
-                        )
-                    )  # fmt: skip
 
     return evergreen
 

@@ -30,6 +30,8 @@ from typing import Any
 
 RECORDS = "records"
 HELDOUT = "heldout.parquet"
+HELDOUT_EXPECTED = "heldout_expected.npz"
+"""`floats` and `ids` of the first 2,048 held-out rows at most, as the TensorFlow form of the transform gives them."""
 EXAMPLES = "examples.json"
 TRANSFORM_GRAPH = "transform_graph"
 FEATURES = "features.json"
@@ -181,6 +183,8 @@ class Examples:
     """The version whose constants were kept and whose weights training starts from; None for a cold start."""
     start_reason: str
     """Why the start is warm or cold, in one sentence."""
+    split: str = ""
+    """What a split without a time column depends on; a base with another split may have trained on held-out rows."""
 
     def write(self, folder: Path) -> None:
         """Writes `examples.json`."""

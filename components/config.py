@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from components.cleanup.config import Retention
-from components.compress.config import Compress, CompressConfig
+from components.compress.config import Compress
 from components.deploy.config import Deploy, DeployConfig
 from components.errors import UserError
 from components.evaluate.config import Evaluate, EvaluateConfig, check_evaluate
@@ -23,28 +23,30 @@ from components.ingest.config import Ingest, IngestConfig
 from components.learning.config import Network, WideDeep
 from components.preprocess.config import Preprocess, PreprocessConfig, check_preprocess
 from components.resolve.config import Resolve, ResolveConfig
-from components.schema import Section, canonical_json, sentences
+from components.schema import Section, canonical_json, parse, sentences
 from components.train.config import Train, TrainConfig
 from components.validate.config import Validate, ValidateConfig
 
 MODEL_FILE = "model.yaml"
+# What each step reads. Not compress: each of its tasks reads one recipe (`Compress.recipe_jsons`).
 STEP_CONFIGS: dict[str, type[Section]] = {
     "ingest": IngestConfig,
     "resolve": ResolveConfig,
     "validate": ValidateConfig,
     "preprocess": PreprocessConfig,
     "train": TrainConfig,
-    "compress": CompressConfig,
     "evaluate": EvaluateConfig,
     "deploy": DeployConfig,
     "finish": FinishConfig,
 }
 
+DESCRIPTIONS = {"data": {"columns": {"__all__": {"description"}}}}
+
 
 class ModelConfig(Section):
     """A model: what a row is, what is made of it, and how each step of the pipeline treats it."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,49}$", description="name of the model: a-z, 0-9 and -")
+    name: str = Field(max_length=50, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name of the model: a-z, 0-9, single -")
     description: str = Field("", description="what the model predicts")
     owner: str = Field("", description="whom to ask, and to whom its cost belongs")
     data: Data
@@ -75,9 +77,10 @@ class ModelConfig(Section):
     def for_step(self, step: str) -> str:
         """What a step reads of the configuration, as JSON with sorted keys.
 
-        A step gets no more than that, so that changing a section reruns only the steps that read it.
+        A step gets no more than that, so that changing a section reruns only the steps that read it; and no columns'
+        descriptions, so that wording reruns nothing.
         """
-        whole = self.to_dict()
+        whole = self.model_dump(mode="json", by_alias=True, exclude=DESCRIPTIONS)
         whole["model_yaml"] = self.to_dict()
         return canonical_json({key: whole[key] for key in _keys(STEP_CONFIGS[step])})
 
@@ -105,7 +108,10 @@ def load(folder: Path, overrides: tuple[str, ...] = ()) -> ModelConfig:
         config = ModelConfig.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path}: " + "; ".join(sentences(error, ModelConfig, json.loads(text)))) from None
-    return _with_absolute_source(config, folder)
+    config = _with_absolute_source(config, folder)
+    for step, section in STEP_CONFIGS.items():
+        parse(section, config.for_step(step))  # some rules span the sections that a step reads
+    return config
 
 
 def _with_absolute_source(config: ModelConfig, folder: Path) -> ModelConfig:

@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    if not planned:
+        console.print(f"Nothing of {options.model} may go.")
+        return 0
     console.print(_table(planned, options.work.resolve(), options.model))
     if options.dry_run:
         console.print("Nothing was deleted; leave out --dry-run to delete this.")
@@ -52,7 +55,7 @@ def _plan(options: argparse.Namespace) -> list[Deletion]:
 
 def _table(planned: Sequence[Deletion], work: Path, model: str) -> Table:
     total = sum(deletion.bytes for deletion in planned)
-    table = Table(title=f"What may go of {model}", show_footer=bool(planned))
+    table = Table(title=f"What may go of {model}", show_footer=True)
     table.add_column("what", f"{len(planned)} in all", overflow="fold")
     table.add_column("size", decimal(total), justify="right", no_wrap=True)
     table.add_column("why")

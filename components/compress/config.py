@@ -22,7 +22,7 @@ class Compress(Section):
     recipes: tuple[RecipeName, ...] = Field(
         RECIPES,
         min_length=1,
-        description="variants to make: float32; float16 weights; dynamic: int8 weights; int8: int8 weights and activations",
+        description="variants to make; int8 quantizes weights and activations, dynamic only weights",
     )
 
     @field_validator("recipes")
@@ -36,3 +36,9 @@ class Compress(Section):
     def recipe_jsons(self) -> tuple[str, ...]:
         """The recipes as the JSON strings that travel to compress."""
         return tuple(Recipe(name=name).to_json() for name in self.recipes)
+
+
+class CompressConfig(Section):
+    """The section as the root cuts it out; each task receives one of its recipes."""
+
+    compress: Compress

@@ -2,19 +2,20 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Model
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def deploy(
     config: str,
-    training_digest: str,
+    origin: str,
     work: str,
     chosen: Input[Model],
     model: Input[Model],
     statistics: Input[Artifact],
     snapshot: Input[Dataset],
 ):
+    import json
     from pathlib import Path
 
     from components.deploy.config import DeployConfig
@@ -24,6 +25,6 @@ def deploy(
     deploy(
         Sources(Path(chosen.path), Path(model.path), Path(statistics.path), Path(snapshot.path)),
         parse(DeployConfig, config),
-        training_digest,
+        json.loads(origin),
         Path(work),
     )

@@ -37,7 +37,7 @@ class Sources:
     snapshot: Path
 
 
-def deploy(sources: Sources, config: DeployConfig, training_digest: str, work: Path) -> None:
+def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Path) -> None:
     """Puts the chosen variant into service.
 
     A repeated call with the same artifacts finds the version it made before and only moves the pointer.
@@ -45,12 +45,13 @@ def deploy(sources: Sources, config: DeployConfig, training_digest: str, work: P
     Args:
         sources: artifacts of train, evaluate and validate, and the snapshot's folder.
         config: the model's name, the pointer to move, the whole configuration.
-        training_digest: digest of the configuration and code that training depends on; validate compares it.
+        origin: `training_digest` of the configuration and code that training depends on, which validate compares, and
+            `images` of the steps; both go into the lineage.
         work: the work directory.
     """
     with artifacts.recorded("deploy", work, [sources.chosen]) as details:
         store = ModelStore(work, config.name)
-        lineage = _lineage(sources, config, training_digest, store)
+        lineage = _lineage(sources, config, origin, store)
         version = _made_before(store, lineage) or store.add(
             lambda folder, number: _fill(folder, sources, config, {**lineage, "version": number})
         )
@@ -61,10 +62,12 @@ def deploy(sources: Sources, config: DeployConfig, training_digest: str, work: P
             previous=before and before.number,
             path=str(version.path),
             bytes=sum(path.stat().st_size for path in version.path.rglob("*") if path.is_file()),
+            features_digest=lineage["features_digest"],
+            **origin,
         )
 
 
-def _lineage(sources: Sources, config: DeployConfig, training_digest: str, store: ModelStore) -> dict[str, Any]:
+def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any], store: ModelStore) -> dict[str, Any]:
     examples = artifacts.Examples.read(sources.model)
     serving = store.pointed("serving")
     return {
@@ -74,7 +77,7 @@ def _lineage(sources: Sources, config: DeployConfig, training_digest: str, store
         "snapshot": sources.snapshot.name,
         "partitions": list(examples.partitions),
         "trained_until": examples.trained_until,
-        "training_digest": training_digest,
+        **origin,
         "features_digest": Transform.read(sources.model).features_digest(),
         "recipe": artifacts.read_json(sources.chosen / artifacts.VARIANT)["recipe"],
         "model_digest": file_digest(sources.chosen / artifacts.SERVING / artifacts.LITERT_MODEL),

@@ -2,10 +2,10 @@
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def evaluate(
     config: str,
     serving: str,
@@ -28,4 +28,5 @@ def evaluate(
         parse(EvaluateConfig, config),
         Path(work),
         Path(chosen.path),
+        metrics.log_metric,
     )

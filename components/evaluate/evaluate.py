@@ -1,7 +1,7 @@
 """Scores every variant as it will be served, and takes the cheapest that is good enough."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,13 @@ Decision = Literal["blessed", "refused"]
 
 
 def evaluate(
-    variants: list[Path], examples: Path, serving: Path, config: EvaluateConfig, work: Path, chosen: Path
+    variants: list[Path],
+    examples: Path,
+    serving: Path,
+    config: EvaluateConfig,
+    work: Path,
+    chosen: Path,
+    log_metric: Callable[[str, float], Any] | None = None,
 ) -> Decision:
     """Judges the variants on held-out rows and copies the chosen one.
 
@@ -40,6 +46,7 @@ def evaluate(
         config: columns, task and limits.
         work: the work directory.
         chosen: folder to write; must not exist or be empty.
+        log_metric: told the name and value of each of `kfp_metrics`.
 
     Returns:
         "blessed" if a variant passes, otherwise "refused".
@@ -50,16 +57,19 @@ def evaluate(
     """
     with artifacts.recorded("evaluate", work, [*variants, examples], chosen) as details:
         predictors = [Predictor.load(folder / artifacts.SERVING) for folder in variants]
-        skew = _skew(predictors, examples)
         service = in_service(serving, config.data)
         compared = [service.predictor] if service and service.predictor else []
         heldout = examples / artifacts.HELDOUT
         scores = score([*predictors, *compared], heldout, config.data, config.evaluate.slices)
+        skew = _skew(predictors, examples)
         measured = _measure(variants, predictors, scores, heldout, config)
         service_record = _in_service(service, scores, len(variants), config.data.task)
         details.update(_evaluation(measured, scores, service_record, config), skew=skew)
         taken = [folder for folder, predictor in zip(variants, predictors) if predictor.recipe == details["chosen"]]
         _write(chosen, taken[0] if taken else None, details)
+        if log_metric is not None:
+            for name, value in kfp_metrics(details).items():
+                log_metric(name, value)
         decision: Decision = details["decision"]
         return decision
 
@@ -180,5 +190,5 @@ def _description(
 def _write(chosen: Path, variant: Path | None, evaluation: dict[str, Any]) -> None:
     with artifacts.atomic_folder(chosen) as folder:
         if variant is not None:
-            shutil.copytree(variant, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(artifacts.RECORDS))
+            shutil.copytree(variant, folder, dirs_exist_ok=True)
         artifacts.write_json(folder / artifacts.EVALUATION, evaluation)

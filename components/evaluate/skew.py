@@ -9,7 +9,6 @@ from components.errors import UserError
 from components.evaluate.scoring import first_rows
 from components.features.transform import Transform
 
-EXPECTED = "heldout_expected.npz"
 TOLERANCE = 1e-6
 
 
@@ -27,7 +26,7 @@ def check_skew(transform: Transform, examples: Path) -> dict[str, float] | None:
     Raises:
         UserError: names the first feature that differs.
     """
-    path = examples / EXPECTED
+    path = examples / artifacts.HELDOUT_EXPECTED
     if not path.exists():
         return None
     with np.load(path) as expected:

@@ -1,5 +1,6 @@
 """Merging what was learned from new data into what a trained model knows, so that its weights keep their meaning."""
 
+from components.features.category import Category
 from components.features.declaration import Feature, Learned, Vocabulary
 
 
@@ -14,8 +15,8 @@ def merge(feature: Feature, base: Learned, fresh: Learned) -> Learned:
         base: learned for the same feature by the version that training starts from.
         fresh: learned from the new data.
     """
-    if isinstance(base, Vocabulary) and isinstance(fresh, Vocabulary):
-        return _merge_vocabularies(base, fresh, getattr(feature, "max_size"))  # noqa: B009
+    if isinstance(feature, Category) and isinstance(base, Vocabulary) and isinstance(fresh, Vocabulary):
+        return _merge_vocabularies(base, fresh, feature.max_size)
     return base
 
 

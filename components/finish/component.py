@@ -2,10 +2,10 @@
 
 from kfp.dsl import HTML, Output
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def finish(config: str, name: str, work: str, report: Output[HTML]):
     from pathlib import Path
 

@@ -64,8 +64,9 @@ def _failures(values: pa.Array, name: str, column: Column, data: Data) -> Iterat
         yield f"is {MISSING_INTEGER}, which stands for missing", pc.equal(values, MISSING_INTEGER)
     if column.type == "timestamp":
         microseconds = values.cast(pa.int64())
-        yield "is before year 1 or after year 9999", pc.or_(
-            pc.less(microseconds, YEAR_1_US), pc.greater_equal(microseconds, YEAR_10000_US)
+        yield (
+            "is before year 1 or after year 9999",
+            pc.or_(pc.less(microseconds, YEAR_1_US), pc.greater_equal(microseconds, YEAR_10000_US)),
         )
     if column.min is not None:
         yield f"is below {column.min:g}", pc.less(_as_floats(values), column.min)

@@ -1,9 +1,9 @@
 """KFP signature of ingest."""
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def ingest(config: str, name: str, work: str, until: str) -> str:
     from pathlib import Path
 

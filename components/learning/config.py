@@ -51,7 +51,9 @@ class Dcn(_Deep):
     """Deep & cross, version 2: explicit feature crosses beside an MLP (Wang et al. 2020, arXiv:2008.13535)."""
 
     kind: Literal["dcn"] = "dcn"
-    cross_layers: int = Field(2, ge=1, le=8, description="number of cross layers; n of them give crosses of degree n + 1")
+    cross_layers: int = Field(
+        2, ge=1, le=8, description="number of cross layers; n of them give crosses of degree n + 1"
+    )
 
 
 Network = Annotated[Linear | Mlp | WideDeep | Dcn, Field(discriminator="kind")]

@@ -5,10 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
-import tensorflow as tf
-import tf_keras
-
+from components.learning.legacy_keras import tf, tf_keras
 from components.learning.networks import NetworkSpec
 
 log = logging.getLogger(__name__)
@@ -86,7 +83,7 @@ def fit(
 class _Keeper(tf_keras.callbacks.Callback):
     """Logs each epoch, keeps the best weights and goes back to them where validation stalls.
 
-    An epoch is better by its metric, or by its loss where the metric is equal: with few validation examples it often is.
+    An epoch is better by its metric, or by its loss where the metric is equal, as it often is with few examples.
     """
 
     def __init__(self, metric: str, schedule: Schedule) -> None:

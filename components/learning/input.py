@@ -4,14 +4,12 @@ In memory every epoch is a new permutation of all rows. Streamed, records are ba
 interleaved, shuffled and parsed: work done per record costs more than the training itself (FACTS.md, section 7).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
 import numpy as np
-import tensorflow as tf
 
 from components import artifacts
+from components.learning.legacy_keras import tf
 from components.learning.networks import FLOATS, IDS
 
 LABEL = "label"
@@ -21,7 +19,7 @@ SHUFFLED_ROWS = 2**17
 INTERLEAVED_SHARDS = 16
 
 Columns = dict[str, np.ndarray]
-"""`floats` (rows, F) float32, `ids` (rows, I) int32, each absent where its width is 0, and `label` (rows, 1) float32."""
+"""`floats` (rows, F) float32 and `ids` (rows, I) int32, each absent where its width is 0; `label` (rows, 1) float32."""
 
 
 class Reader:
@@ -36,9 +34,7 @@ class Reader:
         self._folder = folder
         self._examples = examples
         widths = {FLOATS: (len(examples.float_names), tf.float32), IDS: (len(examples.id_sizes), tf.int64)}
-        self._format = {
-            name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width
-        }
+        self._format = {name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width}
         self._format[LABEL] = tf.io.FixedLenFeature([1], tf.float32)
 
     def size_bytes(self, part: str) -> int:
@@ -89,7 +85,9 @@ class Reader:
         return parsed
 
 
-def dataset(folder: Path, examples: artifacts.Examples, part: str, batch_size: int, seed: int | None, cache_bytes: int) -> tf.data.Dataset:
+def dataset(
+    folder: Path, examples: artifacts.Examples, part: str, batch_size: int, seed: int | None, cache_bytes: int
+) -> tf.data.Dataset:
     """A part's examples as batches for `fit`: every example once an epoch, the last batch as small as it is.
 
     Args:

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
-import tensorflow as tf
-import tf_keras
 from pydantic import TypeAdapter
-from tf_keras import layers
 
 from components import artifacts
 from components.learning.config import Dcn, Linear, Mlp, Network, WideDeep
+from components.learning.legacy_keras import tf, tf_keras
 
+layers = tf_keras.layers
 FLOATS = "floats"
 IDS = "ids"
 OUTPUT = "output"
@@ -90,8 +88,8 @@ class NetworkSpec:
 def build(spec: NetworkSpec) -> tf_keras.Model:
     """A network with fresh weights.
 
-    Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32; one that would have width 0
-    is left out. Output (batch, spec.outputs) float32: the positive class's probability, the classes' probabilities, or
+    Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32; one of width 0 is left
+    out. Output (batch, spec.outputs) float32: the positive class's probability, the classes' probabilities, or
     the number predicted.
     """
     inputs = _inputs(spec)
@@ -168,7 +166,9 @@ def _hidden(network: Mlp | WideDeep | Dcn, hidden: tf.Tensor) -> tf.Tensor:
     return hidden
 
 
-def _wide(spec: NetworkSpec, ids: list[tf.Tensor], penalty: tf_keras.regularizers.Regularizer | None) -> list[tf.Tensor]:
+def _wide(
+    spec: NetworkSpec, ids: list[tf.Tensor], penalty: tf_keras.regularizers.Regularizer | None
+) -> list[tf.Tensor]:
     """A weight for each id and output, zero at first."""
     return [
         layers.Embedding(size, spec.outputs, "zeros", embeddings_regularizer=penalty, name=f"wide_{key}")(column)

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
-import tensorflow as tf
-import tf_keras
-
 from components import artifacts
 from components.features.transform import Transform
 from components.features.transform_tf import TransformGraph, raw_signature
+from components.learning.legacy_keras import tf, tf_keras
 from components.learning.networks import IDS, OUTPUT
 
 SIGNATURE = "serving_default"

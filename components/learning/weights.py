@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
 import h5py
 import numpy as np
-import tf_keras
 
 from components import artifacts
 from components.features.declaration import Vocabulary
 from components.features.transform import Transform
+from components.learning.legacy_keras import tf_keras
 from components.learning.networks import NetworkSpec
 
 State = dict[str, np.ndarray]
@@ -55,7 +54,9 @@ class Layers:
 def save(model: tf_keras.Model, folder: Path) -> None:
     """Writes `weights.h5` and `optimizer.npz` (plain arrays by variable name, without pickle)."""
     model.save_weights(folder / artifacts.WEIGHTS, save_format="h5")
-    np.savez(folder / artifacts.OPTIMIZER, **{variable.name: variable.numpy() for variable in model.optimizer.variables})
+    np.savez(
+        folder / artifacts.OPTIMIZER, **{variable.name: variable.numpy() for variable in model.optimizer.variables}
+    )
 
 
 def load(model: tf_keras.Model, folder: Path) -> None:

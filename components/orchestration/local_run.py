@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -66,8 +67,27 @@ class LocalRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         with lease(self.folder, self.model), Progress(self.folder, self.name, console), self._log():
             init_kfp(self.work, cache)
-            with _environment(self.name):
+            with self._environment():
                 return _succeeds(pipeline, arguments)
+
+    @contextlib.contextmanager
+    def _environment(self) -> Iterator[None]:
+        """The variables that the tasks' processes inherit.
+
+        KFP leaves each task's text in the folder for temporary files, so the run has one of its own.
+        """
+        before = dict(os.environ)
+        temporary = self.folder / "tmp"
+        temporary.mkdir()
+        os.environ[artifacts.RUN_VARIABLE] = self.name
+        os.environ["TMPDIR"] = str(temporary)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before.get("PYTHONPATH")]))
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            shutil.rmtree(temporary, ignore_errors=True)
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[None]:
@@ -110,7 +130,7 @@ def run_model(
     Raises:
         UserError: the run could not be started.
     """
-    console = Console()
+    console = Console(file=sys.stdout)  # bound now: while the pipeline runs, stdout is the log
     run = LocalRun.new(config.name, Path(parameters["work_uri"]))
     lay_out_data(model_folder, run.work, console)
     succeeded = run.execute(pipeline, parameters, cache, console)
@@ -148,19 +168,6 @@ def lay_out_data(model_folder: Path, work: Path, console: Console) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{script} failed ({last}); run it by hand with {target} to see why")
-
-
-@contextlib.contextmanager
-def _environment(run: str) -> Iterator[None]:
-    """The variables that the tasks' processes inherit, as a cluster's images set them."""
-    before = dict(os.environ)
-    os.environ[artifacts.RUN_VARIABLE] = run
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before.get("PYTHONPATH")]))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _succeeds(pipeline: Callable[..., Any], arguments: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 
 from components.artifacts import Record, read_records
 from components.report.terminal import step_line
@@ -56,4 +57,4 @@ class Progress:
     def _line(self, key: str, record: Record) -> str:
         mark = "[green]✓[/]" if record.status == "done" else "[red]✗[/]"
         took = f"{record.seconds:6.1f} s" if record.run == self._run else "  cached"
-        return f"{mark} {key:<18} {took}  {step_line(record)}"
+        return f"{mark} {key:<18} {took}  {escape(step_line(record))}"

@@ -7,6 +7,8 @@ vector, and one vocabulary of the tokens of all features, each with its feature'
 from collections.abc import Iterable, Sequence
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -36,11 +38,6 @@ class Analysis:
         self._data = data
         self._numeric = [feature for feature in features if feature.learns in ("moments", "bounds")]
         self.tokens = [feature for feature in features if feature.learns == "vocabulary"]
-        self._bucketed: dict[int, list[int]] = {}
-        """Number of buckets → the places of the features that have so many."""
-        for place, feature in enumerate(self._numeric):
-            if isinstance(feature, Numeric) and feature.buckets:
-                self._bucketed.setdefault(feature.buckets, []).append(place)
 
     def analyze(self, raw: RawTensors) -> dict[str, tf.Tensor]:
         """Puts the analyzers into the graph that is being traced.
@@ -67,8 +64,7 @@ class Analysis:
         constants: Constants = {feature.name: Vocabulary((), ()) for feature in self.tokens}
         constants.update(_vocabularies(records))
         if self._numeric:
-            constants.update(self._moments(numbers))
-            constants.update(self._bounds(numbers))
+            constants.update(self._of_numbers(numbers))
         return constants
 
     def _analyze_numbers(self, raw: RawTensors) -> dict[str, tf.Tensor]:
@@ -84,18 +80,18 @@ class Analysis:
             MAXIMUM: extremes[: len(self._numeric)],
             NEGATED_MINIMUM: extremes[len(self._numeric) :],
         }
-        for buckets, places in self._bucketed.items():
-            chosen = tf.gather(numbers, places, axis=1)
-            bounds = tft.quantiles(chosen, buckets, RANK_ERROR, reduce_instance_dims=False)
-            found[_bounds_name(buckets)] = tf.reshape(tf.cast(bounds, tf.float64), [len(places) * (buckets - 1)])
+        for place, feature in enumerate(self._numeric):
+            if isinstance(feature, Numeric) and feature.buckets:
+                # Not of the stacked vector: that analyzer fails where all values of one of its numbers are missing.
+                bounds = tft.quantiles(numbers[:, place], feature.buckets, RANK_ERROR)
+                found[_bounds_name(feature)] = tf.reshape(tf.cast(bounds, tf.float64), [feature.buckets - 1])
         return found
 
     def _analyze_tokens(self, raw: RawTensors) -> None:
-        columns = []
-        for feature in self.tokens:
-            values = prepare(feature, raw, self._data)
-            columns.append(tf.strings.join([feature.name + SEPARATOR, tf.boolean_mask(values, values != "")]))
-        tokens = tf.concat(columns, axis=0)
+        values = tf.stack([prepare(feature, raw, self._data) for feature in self.tokens], axis=1)
+        names = tf.constant([feature.name + SEPARATOR for feature in self.tokens])
+        named = tf.strings.join([tf.broadcast_to(names, tf.shape(values)), values])
+        tokens = tf.boolean_mask(named, values != "")
         tft.vocabulary(
             tokens,
             # Weighted tokens are counted a batch at a time in TensorFlow, others one by one in Python.
@@ -106,27 +102,24 @@ class Analysis:
             file_format="tfrecord_gzip",
         )
 
-    def _moments(self, numbers: Numbers) -> Constants:
-        variance = np.maximum(numbers[VARIANCE], 0)
-        columns = zip(numbers[MEAN], np.sqrt(variance), -numbers[NEGATED_MINIMUM], numbers[MAXIMUM])
-        return {
-            # Where every value is missing, the extremes are those of nothing.
-            feature.name: Moments(*(float(number) for number in found)) if found[2] <= found[3] else Moments(0, 0, 0, 0)
-            for feature, found in zip(self._numeric, columns)
-        }
-
-    def _bounds(self, numbers: Numbers) -> Constants:
+    def _of_numbers(self, numbers: Numbers) -> Constants:
+        stds = np.sqrt(np.maximum(numbers[VARIANCE], 0))
+        columns = zip(self._numeric, numbers[MEAN], stds, -numbers[NEGATED_MINIMUM], numbers[MAXIMUM])
         constants: Constants = {}
-        for buckets, places in self._bucketed.items():
-            for place, bounds in zip(places, numbers[_bounds_name(buckets)].reshape(len(places), buckets - 1)):
-                known = -numbers[NEGATED_MINIMUM][place] <= numbers[MAXIMUM][place]
-                distinct = np.unique(bounds).tolist() if known else []
-                constants[self._numeric[place].name] = Bounds(tuple(distinct))
+        for feature, *found in columns:
+            moments = Moments(*map(float, found))
+            # Where every value is missing, the extremes are those of nothing.
+            some = moments.min <= moments.max
+            if feature.learns == "bounds":
+                bounds = np.unique(numbers[_bounds_name(feature)]).tolist() if some else ()
+                constants[feature.name] = Bounds(tuple(bounds))
+            else:
+                constants[feature.name] = moments if some else Moments(0.0, 0.0, 0.0, 0.0)
         return constants
 
 
-def _bounds_name(buckets: int) -> str:
-    return f"bounds_{buckets}"
+def _bounds_name(feature: AnyFeature) -> str:
+    return f"bounds_{feature.name}"
 
 
 def _vocabularies(records: Iterable[bytes]) -> Constants:

@@ -27,7 +27,7 @@ class Preprocess(Section):
         None, ge=0, lt=1, description="share of the keys held out; without data.time only; null: 0.1"
     )
     window_days: int | None = Field(
-        None, ge=1, le=MOST_DAYS, description="days that a cold start and the replay reach back; null: all; needs data.time"
+        None, ge=1, le=MOST_DAYS, description="days a cold start and the replay reach back; needs data.time; null: all"
     )
     replay_share: float = Field(
         0.1, ge=0, le=1, description="share of the older training rows that a warm start sees again"
@@ -76,6 +76,14 @@ class PreprocessConfig(Section):
         check_preprocess(self.preprocess, self.data)
         return self
 
+    @property
+    def split(self) -> str:
+        """What a split by hash depends on; "" for a split by time, which is made anew in every run."""
+        if self.data.time is not None:
+            return ""
+        validation, heldout = self.preprocess.shares
+        return f"{heldout} held out and {validation} to validate, by {', '.join(self.data.key) or 'the whole row'}"
+
 
 def check_preprocess(preprocess: Preprocess, data: Data) -> None:
     """Refuses keys that have no meaning for the data: days without a time column, shares with one.
@@ -91,4 +99,3 @@ def check_preprocess(preprocess: Preprocess, data: Data) -> None:
     for name, instead in zip(SHARES, DAYS):
         if getattr(preprocess, name) is not None:
             raise ValueError(f"preprocess.{name} is for data without data.time; use preprocess.{instead}")
-

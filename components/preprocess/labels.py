@@ -30,7 +30,9 @@ def label_numbers(column: pa.ChunkedArray, data: Data) -> np.ndarray:
     wrong = np.asarray(known) & ~np.isfinite(numbers)
     if wrong.any():
         value = column[int(np.flatnonzero(wrong)[0])].as_py()
-        raise UserError(f"the label {data.label} is {value!r}; it must be {_allowed(data)}: mend the row or the declaration")
+        raise UserError(
+            f"the label {data.label} is {value!r}; it must be {_allowed(data)}: mend the row or the declaration"
+        )
     return numbers
 
 

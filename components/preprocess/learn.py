@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+
+# isort: split
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
@@ -76,9 +78,7 @@ def _analyze(analysis: Analysis, batches: RecordBatches, pieces: Sequence[Piece]
         return analysis.constants(_numbers(output, batches), records)
 
 
-def _preprocessing_fn(
-    analysis: Analysis, batches: RecordBatches
-) -> Callable[[RawTensors], dict[str, tf.Tensor]]:
+def _preprocessing_fn(analysis: Analysis, batches: RecordBatches) -> Callable[[RawTensors], dict[str, tf.Tensor]]:
     """The function that TensorFlow Transform traces: gives, in every row, all that the analyzers find."""
 
     # AutoGraph reads the source of all that is called, in vain: there is no Python control flow on tensors in it.

@@ -40,7 +40,7 @@ class Shard:
 
 
 def deal(pieces: Iterable[Piece], part: str, rows_per_shard: int, seed: int) -> list[Shard]:
-    """Deals pieces, which come in the order of time, out to shards so that each shard holds all times.
+    """Deals pieces, which come in the order of time, out to shards so that each shard holds times far apart.
 
     A piece goes to the shard that has the fewest rows so far; one larger than a shard is split into every second,
     third, … of its rows. A shard may hold up to two pieces' rows more than `rows_per_shard`.

@@ -9,6 +9,7 @@ import numpy as np
 
 from components.artifacts import Snapshot
 from components.errors import UserError
+from components.features.columns import Data
 from components.preprocess.config import PreprocessConfig
 from components.preprocess.facts import NO_DAY, Facts, read_facts
 from components.preprocess.pieces import Piece
@@ -68,7 +69,7 @@ def plan(snapshot: Snapshot, config: PreprocessConfig, start: Start) -> Plan:
 
     Raises:
         UserError: too few days, a part that should have rows has none, a label that is not allowed, or training rows
-            of one class only.
+            that all have the same one.
     """
     facts = list(read_facts(snapshot, config.data))
     split = _split(facts, config, start.base, snapshot.digest)
@@ -78,7 +79,7 @@ def plan(snapshot: Snapshot, config: PreprocessConfig, start: Start) -> Plan:
     rows = _count(facts, split)
     _check_parts(rows, config)
     labels = np.concatenate([group.labels[np.isin(parts, PARTS["train"])] for group, parts in zip(facts, split.parts)])
-    _check_classes(labels, config)
+    _check_labels(labels, config.data)
     mean, std = _label_moments(labels, config, start.base)
     return Plan(start, _pieces(facts, split), rows, _window(split.days), _trained_until(split.days), mean, std)
 
@@ -103,28 +104,25 @@ def _count(facts: Sequence[Facts], split: _Split) -> dict[str, int]:
 
 
 def _check_parts(rows: dict[str, int], config: PreprocessConfig) -> None:
-    keys = ("days", "days") if config.data.time else ("share", "share")
+    unit = "days" if config.data.time else "share"
     wanted = config.preprocess.days if config.data.time else config.preprocess.shares
     if not rows["train"]:
         raise UserError(
             f"no labelled row is left to train on ({rows['unlabelled']} rows have no label); deliver more rows"
         )
-    for part, size, kind in zip(("validation", "heldout"), wanted, keys):
+    for part, size in zip(("validation", "heldout"), wanted):
         if size and not rows[part]:
             raise UserError(
-                f"preprocess.{part}_{kind} is {size}, but no labelled row falls there; raise it or deliver more rows"
+                f"preprocess.{part}_{unit} is {size}, but no labelled row falls there; raise it or deliver more rows"
             )
 
 
-def _check_classes(labels: np.ndarray, config: PreprocessConfig) -> None:
-    if config.data.task == "regression":
-        return
-    present = np.unique(labels)
-    if len(present) < 2:
-        only = config.data.label_classes[int(present[0])]
+def _check_labels(labels: np.ndarray, data: Data) -> None:
+    if (labels == labels[0]).all():
+        only = float(labels[0]) if data.task == "regression" else data.label_classes[int(labels[0])]
         raise UserError(
             f"all {len(labels)} training rows have the label {only!r}, so there is nothing to learn; "
-            f"check the column {config.data.label} or deliver rows of other classes"
+            f"check the column {data.label} or deliver rows with other labels"
         )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+
+# isort: split
 import tensorflow as tf
 
 from components import artifacts
@@ -47,7 +49,7 @@ def preprocess(snapshot: Path, base: Path, config: PreprocessConfig, work: Path,
         began_s = time.perf_counter()
         chosen = plan(Snapshot.read(snapshot), config, find_start(base, config))
         planned_s = time.perf_counter()
-        known = chosen.start.base and chosen.start.base.constants
+        known = chosen.start.base.constants if chosen.start.base else None
         constants = learn(chosen.pieces["train"], config.features, config.data, known, examples)
         learned_s = time.perf_counter()
         transform = Transform(config.data, config.features, constants)
@@ -85,8 +87,9 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
         shards={part: tuple(shard.name for shard in of_part) for part, of_part in shards.items()},
         trained_until=chosen.trained_until,
         partitions=tuple(partition.digest for partition in snapshot.partitions),
-        base_version=chosen.start.base and chosen.start.base.version,
+        base_version=chosen.start.base.version if chosen.start.base else None,
         start_reason=chosen.start.reason,
+        split=config.split,
     )
     written.write(folder)
     return written

@@ -48,8 +48,8 @@ def calendar(facts: Sequence[Facts], preprocess: Preprocess, base: Base | None) 
     validation = heldout - validation_days
     if validation <= first:
         raise UserError(
-            f"the labelled rows span {end - first} days, which leaves none to train on after {validation_days} validation "
-            f"days and {heldout_days} held-out days; lower preprocess.validation_days or heldout_days, or deliver more"
+            f"the labelled rows span {end - first} days, too few for {validation_days} to validate on, {heldout_days} "
+            "held out and some to train on; lower preprocess.validation_days or heldout_days, or deliver more days"
         )
     oldest = first if preprocess.window_days is None else max(first, validation - preprocess.window_days)
     train = oldest if base is None or base.trained_until is None else base.trained_until // DAY_S

@@ -52,6 +52,10 @@ def find_start(base: Path, config: PreprocessConfig) -> Start:
     if _target(known.data) != _target(config.data):
         return Start(None, f"the label, the task, the classes or the time column changed since version {version}")
     examples = artifacts.Examples.read(base)
+    if examples.split != config.split:
+        return Start(
+            None, f"version {version} may have trained on what is held out now, by its split: {examples.split}"
+        )
     return Start(
         Base(
             version,

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
+
+# isort: split
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
@@ -12,8 +14,8 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamples
 
 from components.features.columns import Data, dense
-from components.features.transform import source_columns
 from components.features.declared import Features
+from components.features.transform import source_columns
 from components.preprocess.beam_pipeline import beam_pipeline
 from components.preprocess.labels import label_numbers
 from components.preprocess.pieces import Piece, Shard
@@ -34,7 +36,8 @@ def write_shards(shards: Sequence[Shard], graph: Path, features: Features, data:
         folder: where the files go.
     """
     with beam_pipeline() as pipeline:
-        _ = pipeline | beam.Create(shards) | beam.ParDo(WriteShard(str(graph), source_columns(features), data, str(folder)))
+        writer = WriteShard(str(graph), source_columns(features), data, str(folder))
+        _ = pipeline | beam.Create(shards) | beam.ParDo(writer)
 
 
 class WriteShard(beam.DoFn):

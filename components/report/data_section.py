@@ -22,6 +22,7 @@ def data_section(ingest: dict[str, Any], validate: dict[str, Any]) -> Html:
         "Data",
         _in_short(ingest),
         _sources(ingest),
+        _left_aside(ingest),
         _rejected(ingest),
         _anomalies(validate),
         _columns(validate),
@@ -61,6 +62,13 @@ def _sources(ingest: dict[str, Any]) -> Html:
     return join([listed, capped(len(sources), MOST_SOURCES, "source", "the last ones")])
 
 
+def _left_aside(ingest: dict[str, Any]) -> Html:
+    duplicates = fields.rows(ingest, "duplicates")
+    pairs = [f"{fields.text(row, 'name')} = {fields.text(row, 'same_as')}" for row in duplicates]
+    ignored = chips("Columns not declared, so not read:", fields.names(ingest, "ignored_columns"))
+    return join([ignored, chips("Files with the content of another, counted once:", pairs)])
+
+
 def _rejected(ingest: dict[str, Any]) -> Html:
     reasons = sorted(fields.counts(ingest, "rejected").items(), key=lambda pair: -pair[1])
     if not reasons:
@@ -97,7 +105,7 @@ def _columns(validate: dict[str, Any]) -> Html:
             fields.text(column, "type"),
             fmt.share(fields.number(column, "missing")),
             fmt.count(fields.number(column, "distinct")),
-            *(fmt.number(fields.number(column, key)) for key in ("min", "mean", "max")),
+            *(_measure(column, key) for key in ("min", "mean", "max")),
         ]
         for name, column in list(columns.items())[:MOST_COLUMNS]
     ]
@@ -107,6 +115,11 @@ def _columns(validate: dict[str, Any]) -> Html:
         return EMPTY
     cut = capped(len(columns), MOST_COLUMNS, "column", "the first ones")
     return element("details", element("summary", f"Columns ({len(columns)})"), listed, cut)
+
+
+def _measure(column: dict[str, Any], key: str) -> str:
+    value = fields.number(column, key)
+    return fmt.moment(value) if fields.text(column, "type") == "timestamp" else fmt.number(value)
 
 
 def drift_section(validate: dict[str, Any]) -> Html:
@@ -188,6 +201,8 @@ def _bins(column: dict[str, Any], count: int) -> tuple[list[str], list[str]]:
         ends = [f"< {edges[0]}", f"≥ {edges[-1]}"] if is_open else [edges[0], edges[-1]]
         return _ranges(edges, is_open), ends
     labels = [label or "(empty)" for label in fields.names(column, "labels")][:MOST_BINS]
+    if count < len(fields.items(column, "labels")):
+        labels[-1] = "all others"
     return labels, [] if len(labels) <= MOST_NAMED_BINS else [labels[0], labels[-1]]
 
 

@@ -8,7 +8,7 @@ from components.report.markup import Html, element
 from components.report.svg import LETTER, box, drawing, line, text
 
 WIDTH = 230.0
-HEIGHT = 112.0
+HEIGHT = 116.0
 
 
 def distribution(
@@ -26,7 +26,7 @@ def distribution(
     count = max(len(then), len(now), 1)
     top = max([*then, *now, 0.0]) or 1.0
     slot = WIDTH / count
-    base = HEIGHT - 18
+    base = HEIGHT - 20
     heights = [[min(value / top, 1.0) * (base - 4) for value in values] for values in (then, now)]
     bars = [
         box(index * slot + slot * 0.12, base - height, slot * 0.76, height, "bad-bar" if over else "now-bar")

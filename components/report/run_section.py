@@ -91,8 +91,8 @@ def _origin(step: Step) -> str:
 
 
 def _step_table(steps: Sequence[Step]) -> Html:
-    headers = ["Step", "Outcome", "Start-up", "Work", "What it did"]
-    rows = [[step.name, badge(step.outcome, OUTCOME_LOOKS[step.outcome]), *_times(step), _did(step)] for step in steps]
+    headers = ["Step", "Outcome", "What it did", "Start-up", "Work"]
+    rows = [[step.name, badge(step.outcome, OUTCOME_LOOKS[step.outcome]), _did(step), *_times(step)] for step in steps]
     return table(headers, rows, ["Start-up", "Work"])
 
 

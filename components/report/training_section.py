@@ -36,20 +36,31 @@ def _split_bar(part: str, name: str, rows: float, share: float) -> Html:
 
 def _facts(preprocess: dict[str, Any]) -> Html:
     window = fields.table(preprocess, "window")
-    replay = fields.number(fields.table(preprocess, "rows"), "replay")
+    rows = fields.table(preprocess, "rows")
+    replay, older, untimed = (fields.number(rows, key) for key in ("replay", "older", "untimed"))
     return facts(
         [
             ("Window", f"{fmt.moment(window.get('from'))} to {fmt.moment(window.get('to'))}" if window else ""),
             ("Trained until", fmt.moment(fields.text(preprocess, "trained_until") and preprocess["trained_until"])),
             ("Replayed", fmt.counted(replay, "earlier row") if replay else ""),
             ("Inputs", f"{_count(preprocess, 'floats')} floats, {_count(preprocess, 'ids')} ids"),
-            ("TFRecords", f"{fmt.size(fields.number(preprocess, 'bytes'))} in {_count(preprocess, 'shards')} shards"),
+            (
+                "TFRecords",
+                f"{fmt.size(fields.number(preprocess, 'bytes'))} in {fmt.counted(_shards(preprocess), 'shard')}",
+            ),
+            ("Before the window", fmt.counted(older, "row") if older else ""),
+            ("Without a time", fmt.counted(untimed, "row") if untimed else ""),
             ("Rate", f"{_count(preprocess, 'rows_per_s')} rows/s"),
             ("Stages", _stages(fields.counts(preprocess, "stages"))),
         ]
         if preprocess
         else []
     )
+
+
+def _shards(preprocess: dict[str, Any]) -> float | None:
+    by_part = fields.counts(preprocess, "shards")
+    return sum(by_part.values()) if by_part else fields.number(preprocess, "shards")
 
 
 def _count(details: dict[str, Any], key: str) -> str:
@@ -77,7 +88,9 @@ def training_section(train: dict[str, Any], preprocess: dict[str, Any]) -> Html:
 def _start(train: dict[str, Any], preprocess: dict[str, Any]) -> Html:
     start = fields.text(train, "start") or fields.text(preprocess, "start")
     reason = fields.text(train, "start_reason") or fields.text(preprocess, "start_reason")
-    return element("p", element("b", f"{start.capitalize()} start. "), reason) if start else EMPTY
+    return (
+        element("p", element("b", f"{start.capitalize()} start"), f": {reason}" if reason else "") if start else EMPTY
+    )
 
 
 def _curves(train: dict[str, Any]) -> Html:
@@ -108,17 +121,30 @@ def _outcome(train: dict[str, Any]) -> Html:
     if not train:
         return EMPTY
     speed = fields.number(train, "examples_per_s")
-    network = fields.text(train, "network")
     parameters = fields.number(train, "parameters")
     return facts(
         [
-            ("Network", network + (f", {fmt.counted(parameters, 'parameter')}" if parameters is not None else "")),
+            ("Network", _network(train)),
+            ("Parameters", fmt.count(parameters)),
             ("Ended", fields.text(train, "stopped")),
             ("Best epoch", fields.text(train, "best_epoch")),
             ("Examples", fmt.count(fields.number(train, "examples"))),
             ("Rate", f"{fmt.count(speed)} examples/s" if speed is not None else ""),
         ]
     )
+
+
+def _network(train: dict[str, Any]) -> str:
+    """The network's kind and its settings that are neither zero nor empty."""
+    settings = fields.table(train, "network")
+    if not settings:
+        return fields.text(train, "network")
+    shown = {fields.line(key).replace("_", " "): _setting(value) for key, value in settings.items() if value}
+    return ", ".join([shown.pop("kind", "network"), *(f"{key} {value}" for key, value in list(shown.items())[:12])])
+
+
+def _setting(value: Any) -> str:
+    return "-".join(map(fields.line, value)) if isinstance(value, list) else fields.line(value)
 
 
 def _layers(train: dict[str, Any]) -> Html:

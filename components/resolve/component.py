@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def resolve(config: str, snapshot: str, work: str) -> NamedTuple("Resolved", base=str, serving=str, generation=str):
     from pathlib import Path
 

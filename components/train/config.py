@@ -23,7 +23,7 @@ class Train(Section):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the initial weights and of the order of the examples")
     cache_bytes: int = Field(
-        2**30, ge=0, description="examples are kept in memory up to this size, and streamed from disk in each epoch above"
+        2**30, ge=0, description="up to this size the examples are kept in memory; above, each epoch reads them anew"
     )
 
 

@@ -6,13 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
-import tf_keras
-
 from components import artifacts
 from components.errors import UserError
 from components.features.transform import Transform
 from components.learning import fit, input, networks, saved_model, weights
+from components.learning.legacy_keras import tf_keras
 from components.learning.networks import NetworkSpec
 from components.train.config import Train, TrainConfig
 
@@ -75,7 +73,7 @@ def choose_start(network: networks.Network, examples: artifacts.Examples, base: 
 
 
 def batch_size(train: Train, examples: int) -> int:
-    """The configured size, or the power of two that makes about STEPS_PER_EPOCH steps of an epoch, within BATCH_SIZES."""
+    """The configured size, or a power of two within BATCH_SIZES that gives at least STEPS_PER_EPOCH steps an epoch."""
     if train.batch_size is not None:
         return train.batch_size
     smallest, largest = BATCH_SIZES
@@ -104,9 +102,7 @@ def _network(
     return network, weights.warm_start(network, base, maps)
 
 
-def _fit(
-    network: tf_keras.Model, folder: Path, examples: artifacts.Examples, start: Start, train: Train
-) -> fit.Fitted:
+def _fit(network: tf_keras.Model, folder: Path, examples: artifacts.Examples, start: Start, train: Train) -> fit.Fitted:
     size = batch_size(train, examples.rows["train"])
     training = input.dataset(folder, examples, "train", size, train.seed, train.cache_bytes)
     validation = input.dataset(folder, examples, "validation", input.READ_ROWS, None, train.cache_bytes)

@@ -2,10 +2,10 @@
 
 from kfp.dsl import Artifact, Output
 
-from components.orchestration.step import step
+from components.orchestration.step import uncached_step
 
 
-@step
+@uncached_step
 def validate(
     config: str, snapshot: str, serving: str, training_digest: str, force: bool, work: str, statistics: Output[Artifact]
 ) -> str:

@@ -15,6 +15,7 @@ Few rows look like drift, because their shares scatter. Three measures against t
 Hence a move among rare labels only shows once there are enough new rows.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def _divergence(shares: np.ndarray, reference: np.ndarray) -> float:
 
 def expected_divergence(bins: int, first_rows: float, second_rows: float) -> float:
     """The Jensen-Shannon divergence that two samples of one distribution have on average."""
-    return (bins - 1) / (8 * np.log(2)) * (1 / first_rows + 1 / second_rows)
+    return (bins - 1) / (8 * math.log(2)) * (1 / first_rows + 1 / second_rows)
 
 
 def skip_reason(baseline: Mapping[str, Any] | None, current: Summary, is_label: bool) -> str | None:
@@ -89,7 +90,8 @@ def measure(baseline: Mapping[str, Any], current: Summary, is_label: bool) -> di
 
 
 def _rows(baseline: Mapping[str, Any], is_label: bool) -> int:
-    return round(baseline["rows"] * (1 - baseline["missing"])) if is_label else baseline["rows"]
+    known: float = 1 - baseline["missing"] if is_label else 1.0
+    return round(int(baseline["rows"]) * known)
 
 
 def _numeric(baseline: Mapping[str, Any], current: Summary) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:

@@ -46,14 +46,16 @@ class Numbers:
         self.count = 0
         self.min, self.max = np.inf, -np.inf
         self._mean = self._squares = 0.0
-        self._sample: list[np.ndarray] = []
+        self._chosen: list[np.ndarray] = []
+        self._sample: np.ndarray | None = None
 
     def add(self, values: pa.Array, chosen: np.ndarray) -> None:
         """Adds values; `chosen` (rows,) bool tells which belong to the sample."""
         dense = _floats(values, self.type)
         known = np.isfinite(dense)
         self.rows += len(dense)
-        self._sample.append(dense[chosen & known])
+        self._chosen.append(dense[chosen & known])
+        self._sample = None
         self._add_moments(dense[known])
 
     def _add_moments(self, values: np.ndarray) -> None:
@@ -70,8 +72,11 @@ class Numbers:
 
     @property
     def sample(self) -> np.ndarray:
-        """Sampled values, (values,) float64."""
-        return np.concatenate(self._sample) if self._sample else np.zeros(0)
+        """Sampled values in ascending order, (values,) float64."""
+        if self._sample is None:
+            self._sample = np.sort(np.concatenate([np.zeros(0), *self._chosen]))
+            self._chosen = [self._sample]
+        return self._sample
 
     @property
     def constant(self) -> bool:
@@ -80,7 +85,8 @@ class Numbers:
 
     def histogram(self, edges: Sequence[float]) -> np.ndarray:
         """The sample's values in each bin, (edges + 1,) int64."""
-        return np.bincount(np.searchsorted(edges, self.sample), minlength=len(edges) + 1)
+        up_to_edge = np.searchsorted(self.sample, edges, side="right")
+        return np.diff(up_to_edge, prepend=0, append=len(self.sample))
 
     def counts(self) -> dict[str, int]:
         """How often each value stands in the sample, most frequent first."""
@@ -203,23 +209,24 @@ def quantile_edges(values: np.ndarray) -> list[float]:
     after = np.union1d(np.searchsorted(reached, np.arange(1, BINS) / BINS), heavy)
     bounds = _with_neighbours(distinct)
     places = np.union1d(after, heavy - 1) + 1
-    return np.unique(bounds[places] / 2 + bounds[places + 1] / 2).tolist()
+    return list(map(float, np.unique(bounds[places] / 2 + bounds[places + 1] / 2)))
 
 
 def _with_neighbours(distinct: np.ndarray) -> np.ndarray:
     """Adds one value below and one above, as far away as the nearest value inside."""
     with np.errstate(over="ignore"):
         below, above = np.diff(distinct)[[0, -1]] if len(distinct) > 1 else np.maximum(1.0, np.abs(distinct[[0, 0]]))
-        bounds = np.concatenate([distinct[:1] - below, distinct, distinct[-1:] + above])
-    return np.nan_to_num(bounds)
+        bounds: np.ndarray = np.nan_to_num(np.concatenate([distinct[:1] - below, distinct, distinct[-1:] + above]))
+    return bounds
 
 
 def _floats(values: pa.Array, kind: str) -> np.ndarray:
     """Values as (rows,) float64 with NaN for missing; timestamps in seconds since 1970."""
     scale = 1e6 if kind == "timestamp" else 1.0
     numbers = values.cast(pa.int64()) if kind == "timestamp" else values
-    floats = pc.fill_null(numbers.cast(pa.float64(), safe=False), float("nan"))
-    return floats.to_numpy(zero_copy_only=False) / scale
+    filled = pc.fill_null(numbers.cast(pa.float64(), safe=False), float("nan"))
+    floats: np.ndarray = filled.to_numpy(zero_copy_only=False) / scale
+    return floats
 
 
 def _describe_counts(counts: dict[str, int]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def test_without_dry_run_it_deletes(work, old, capsys):
 
 def test_retention_is_an_option(work, old, capsys):
     assert main(["--work", str(work.path), "--model", "flights", "--days", "100000"]) == 0
+    assert capsys.readouterr().out == "Nothing of flights may go.\n"
     assert old.exists()
 
 

@@ -20,6 +20,7 @@ EXAMPLES = artifacts.Examples(
     rows={"train": 10, "validation": 2, "heldout": 2, "replay": 0}, shards={"train": (), "validation": ()},
     trained_until=1000, partitions=("p1", "p2"), base_version=None, start_reason="no model yet",
 )  # fmt: skip
+ORIGIN = {"training_digest": "digest", "images": {"train": "evergreen-python-train:0123"}}
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def _config(pointer: str = "serving") -> DeployConfig:
 
 
 def test_a_version_is_complete_and_in_service(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
     version = ModelStore(tmp_path, "m").pointed("serving")
     assert version is not None and version.number == 1
     verify(version)
@@ -57,28 +58,29 @@ def test_a_version_is_complete_and_in_service(sources: Sources, tmp_path: Path) 
     lineage = version.lineage
     assert lineage["version"] == 1 and lineage["parent"] is None and lineage["snapshot"] == "snapshot-s1"
     assert lineage["partitions"] == ["p1", "p2"] and lineage["trained_until"] == 1000
-    assert lineage["training_digest"] == "digest" and lineage["recipe"] == "dynamic"
+    assert lineage["training_digest"] == "digest" and lineage["images"] == ORIGIN["images"]
+    assert lineage["recipe"] == "dynamic"
 
 
 def test_repeating_a_deployment_makes_no_second_version(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), "digest", tmp_path)
-    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
     assert [version.number for version in ModelStore(tmp_path, "m").versions()] == [1]
 
 
 def test_another_model_is_another_version(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
     (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
-    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
     store = ModelStore(tmp_path, "m")
     assert store.pointed("serving") == store.version(2)
     assert store.pointed("previous") == store.version(1)
 
 
 def test_a_candidate_leaves_the_model_in_service(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), "digest", tmp_path)
+    deploy(sources, _config(), ORIGIN, tmp_path)
     (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
-    deploy(sources, _config("candidate"), "digest", tmp_path)
+    deploy(sources, _config("candidate"), ORIGIN, tmp_path)
     store = ModelStore(tmp_path, "m")
     assert store.pointed("serving") == store.version(1)
     assert store.pointed("candidate") == store.version(2)
@@ -87,6 +89,6 @@ def test_a_candidate_leaves_the_model_in_service(sources: Sources, tmp_path: Pat
 def test_an_incomplete_artifact_deploys_nothing(sources: Sources, tmp_path: Path) -> None:
     (sources.model / artifacts.WEIGHTS).unlink()
     with pytest.raises(FileNotFoundError):
-        deploy(sources, _config(), "digest", tmp_path)
+        deploy(sources, _config(), ORIGIN, tmp_path)
     store = ModelStore(tmp_path, "m")
     assert store.versions() == [] and store.pointed("serving") is None

@@ -79,6 +79,7 @@ class Room:
         self.root, self.litert, self.data = root, litert, make_data()
         self.examples, self.work, self.chosen = root / "examples", root / "work", root / "chosen"
         self.serving = root / "work" / "empty"
+        self.logged: dict[str, float] = {}
         self.serving.mkdir(parents=True)
         self.heldout(make_table(self.data, 2000, seed=0))
 
@@ -128,7 +129,9 @@ class Room:
         """Evaluates, and gives the evaluation."""
         text = json.dumps({"data": self.data.model_dump(mode="json"), "evaluate": section})
         config = EvaluateConfig.model_validate_json(text)
-        decision = evaluate(list(variants), self.examples, self.serving, config, self.work, self.chosen)
+        decision = evaluate(
+            list(variants), self.examples, self.serving, config, self.work, self.chosen, self.logged.__setitem__
+        )
         evaluation = artifacts.read_json(self.chosen / artifacts.EVALUATION)
         assert evaluation["decision"] == decision
         return evaluation

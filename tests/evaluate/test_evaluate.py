@@ -168,6 +168,17 @@ def test_a_version_in_service_that_reads_a_column_no_longer_declared(room, weigh
     assert evaluation["serving"]["not_comparable"] == "it reads the column old, which is no longer declared"
 
 
+def test_the_version_in_service_is_scored_with_its_own_transform(room, weights):
+    room.in_service(weights["good"])
+    service = artifacts.read_json(room.serving / "serving" / "features.json")
+    service["features"][0]["column"] = "noise"
+    artifacts.write_json(room.serving / "serving" / "features.json", service)
+    evaluation = room.evaluate(room.variant("float32"))
+    table = heldout(room)
+    expected = roc_auc_score(np.array(table["late"]), np.array(table["noise"]))
+    assert evaluation["serving"]["metrics"]["auc"] == pytest.approx(expected, abs=1e-4)
+
+
 def test_a_damaged_version_in_service_does_not_stop_its_replacement(room, weights):
     (room.in_service(weights["good"]) / "serving" / "model.tflite").write_bytes(b"")
     evaluation = room.evaluate(room.variant("float32"))
@@ -224,6 +235,7 @@ def test_rows_without_a_label_are_counted(room):
 def test_no_labelled_rows_are_refused_with_the_key_to_change(room, rows):
     table = heldout(room).slice(0, rows)
     room.heldout(table.set_column(3, "late", pa.nulls(rows, pa.int64())))
+    room.expected()
     with pytest.raises(UserError, match=r"no row with a label.*preprocess\.heldout_share"):
         room.evaluate(room.variant("float32"))
 
@@ -305,6 +317,7 @@ def test_a_tampered_constant_is_refused(room):
 def test_kfp_metrics_are_numbers_of_the_chosen_variant(room, weights):
     room.in_service(weights["poor"])
     figures = kfp_metrics(room.evaluate(room.variant("float32", padding=99), room.variant("dynamic")))
+    assert figures == room.logged
     assert all(isinstance(value, (int, float)) for value in figures.values())
     assert {"auc", "log_loss", "bytes", "latency_p50_us", "serving_auc"} <= set(figures)
     assert figures["bytes"] == (room.root / "variant-dynamic" / "serving" / "model.tflite").stat().st_size

@@ -10,7 +10,7 @@ from components.features.numeric import Numeric
 from components.features.transform import Transform
 from tests.features.strategies import DATA
 
-settings.register_profile("features", deadline=None, derandomize=True, database=None, max_examples=150)
+settings.register_profile("features", deadline=None, derandomize=True, database=None, max_examples=100)
 settings.load_profile("features")
 
 

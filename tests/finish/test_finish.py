@@ -83,6 +83,13 @@ def test_the_report_is_there_even_when_cleaning_up_fails(run, monkeypatch):
     assert (run / OLD).exists()
 
 
+def test_the_report_is_there_even_when_cleaning_up_is_killed(run, monkeypatch):
+    reports = []
+    monkeypatch.setattr(module, "apply", lambda planned: reports.append(report_of(run)) or (planned, []))
+    finished(run)
+    assert len(reports) == 1
+
+
 def test_what_cannot_be_deleted_does_not_fail_the_run(run, monkeypatch):
     monkeypatch.setattr(module, "apply", lambda planned: ([], [Failure(item.path, "busy") for item in planned]))
     record = finished(run)

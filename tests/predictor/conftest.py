@@ -113,6 +113,21 @@ def binary(make) -> Made:
     return make()
 
 
+@pytest.fixture(scope="session")
+def fails_at_run() -> bytes:
+    """A LiteRT model that loads, and fails when it runs: it looks up row -1 for the id 0."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.table = tf.constant([[0.1], [0.2]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.int32, name="ids")])
+    def forward(ids):
+        return tf.gather(module.table, ids[:, 0] - 1)
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], module).convert()
+
+
 @pytest.fixture
 def copied(binary, tmp_path) -> Path:
     """A serving artifact that a test may damage."""

@@ -1,6 +1,7 @@
 """Predictor gives what the Keras model gives, whatever the batch, the inputs and the quantisation."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -71,15 +72,20 @@ def test_threads_may_share_a_predictor(binary, raw_batch):
     wrong = []
 
     def work(index: int) -> None:
-        for _ in range(200):
-            if not np.array_equal(predictor.predict(batches[index]), expected[index]):
-                wrong.append(index)
+        try:
+            for _ in range(200):
+                np.testing.assert_array_equal(predictor.predict(batches[index]), expected[index])
+        except Exception as error:
+            wrong.append(error)
 
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=work, args=(index,)) for index in range(len(batches))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval_s)
     assert wrong == []
 
 
@@ -97,6 +103,13 @@ def test_a_damaged_file_is_named(copied, name, share):
     (copied / name).write_bytes(content[: int(len(content) * share)])
     with pytest.raises(UserError, match=name):
         Predictor.load(copied)
+
+
+def test_a_model_that_fails_when_it_runs_is_named(make, fails_at_run, tmp_path):
+    folder = shutil.copytree(make("ids").folder, tmp_path / "serving")
+    (folder / "model.tflite").write_bytes(fails_at_run)
+    with pytest.raises(UserError, match=r"model\.tflite cannot be run \(.*gather index out of bounds"):
+        Predictor.load(folder)
 
 
 @pytest.mark.parametrize("content", [b"[1, 2]", b"null", b'"text"', b'{"task": "binary"}'])

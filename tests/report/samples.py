@@ -100,6 +100,8 @@ def ingest(months: int = 12, new: int = 12) -> dict[str, Any]:
             {"source": "flights-2013-05.parquet", "line": 1882, "reason": "distance is -7; it must be at least 0"},
             {"source": "flights-2013-05.parquet", "line": 20_114, "reason": 'time_hour is not a time: "yesterday"'},
         ],
+        "duplicates": [],
+        "ignored_columns": ["dep_delay", "air_time"],
         "new_partitions": new,
         "later_files": 12 - months,
         "bytes_read": 1_048_576 * months,
@@ -150,7 +152,7 @@ def preprocess(start: str) -> dict[str, Any]:
         "trained_until": 1_379_376_000,
         "floats": 24,
         "ids": 14,
-        "shards": 8,
+        "shards": {"train": 7, "validation": 1},
         "bytes": 6_912_004,
         "vocabularies": {
             "tailnum": {"size": 3882, "new": 171 if warm else 3882},
@@ -188,7 +190,7 @@ def train(start: str) -> dict[str, Any]:
     return {
         "start": start,
         "start_reason": preprocess(start)["start_reason"],
-        "network": "wide_deep 128-64-32",
+        "network": {"kind": "wide_deep", "hidden": [128, 64, 32], "dropout": 0.1, "l2": 0.0},
         "parameters": 101_345,
         "layers": layers,
         "history": history,

@@ -152,7 +152,7 @@ def damaged_records(draw: st.DrawFn) -> dict[str, Record]:
     return kept
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(damaged_records())
 def test_no_missing_or_strange_detail_breaks_the_report(records: dict[str, Record]) -> None:
     page = page_of(records)
@@ -214,3 +214,27 @@ def test_records_survive_their_way_through_files(tmp_path: Path) -> None:
     for make in samples.ALL.values():
         for record in make().values():
             assert Record(**json.loads(json.dumps(asdict(record), allow_nan=False))) == record
+
+
+def test_many_labels_are_drawn_as_some_and_all_others() -> None:
+    records = samples.warm_run()
+    labels = [f"N{number}" for number in range(3000)]
+    shares = [1 / 3000] * 3000
+    records["validate"].details["drift"] = {
+        "tailnum": {"distance": 0.01, "limit": 0.1, "labels": labels, "baseline": shares, "current": shares}
+    }
+    words = page_of(records).text
+    assert "N58: < 0.1 % before" in words
+    assert "all others: 98.0 % before, 98.0 % now" in words
+
+
+def test_times_of_a_time_column_are_dates() -> None:
+    records = samples.warm_run()
+    records["validate"].details["columns"] = {
+        "scheduled": {"type": "timestamp", "min": 1357017300.0, "max": 1388534340}
+    }
+    assert "2013-01-01 05:15 UTC" in page_of(records).text
+
+
+def test_a_network_is_named_with_its_settings() -> None:
+    assert "wide_deep, hidden 128-64-32, dropout 0.1" in page_of(samples.warm_run()).text

@@ -60,7 +60,7 @@ def test_imports_point_downwards(path: Path) -> None:
             continue
         target = parts[1]
         if path.name == "component.py" and target == "orchestration":
-            assert name == "components.orchestration.step.step"
+            assert name in ("components.orchestration.step.step", "components.orchestration.step.uncached_step")
             continue
         assert (room, target) in SIDEWAYS or _layer(target) < _layer(room), f"{path.name} may not import {name}"
 
@@ -96,7 +96,7 @@ def test_names_agree_everywhere() -> None:
     from components.config import STEP_CONFIGS, ModelConfig
 
     sections = {field.alias or name for name, field in ModelConfig.model_fields.items()}
-    assert set(STEP_CONFIGS) == STEPS
+    assert set(STEP_CONFIGS) | {"compress"} == STEPS
     assert sections >= STEPS
     for step in STEPS:
         assert (COMPONENTS / step / "config.py").exists()
@@ -126,3 +126,32 @@ def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:
         if path.suffix in (".py", ".txt", ".in", ".yaml", ".toml") or path.name in ("Makefile", "run"):
             found = pattern.search(path.read_text(encoding="utf-8"))
             assert not found, f"{path} holds {found}"
+
+
+DISTRIBUTIONS = {
+    "ai_edge_litert": "ai-edge-litert",
+    "apache_beam": "apache-beam",
+    "farmhash": "cityhash",
+    "google": "protobuf",
+    "google_crc32c": "google-crc32c",
+    "pydantic_core": "pydantic",
+    "sklearn": "scikit-learn",
+    "tensorflow_metadata": "tensorflow-transform",
+    "tensorflow_transform": "tensorflow-transform",
+    "tf_keras": "tf-keras",
+    "tfx_bsl": "tensorflow-transform",
+    "yaml": "pyyaml",
+}
+
+
+@pytest.mark.parametrize("step", sorted(STEPS))
+def test_an_image_asks_for_the_packages_that_its_code_imports_and_no_others(step: str) -> None:
+    import sys
+
+    from components.orchestration.images import carried_files
+
+    imported = {name.split(".")[0] for path in carried_files(step) if path.suffix == ".py" for name in _imports(path)}
+    imported -= {"components", *sys.stdlib_module_names}
+    needed = {DISTRIBUTIONS.get(name, name) for name in imported} | {"kfp"}
+    lines = (ROOT / "containers" / step / "requirements.in").read_text().splitlines()
+    assert {re.split("[=<>]", line)[0] for line in lines} == needed

@@ -32,7 +32,7 @@ def test_nothing_new_is_said_fast_and_without_reading_data(feed, served):
     shutil.rmtree(feed.root / "partitions")
     started = time.perf_counter()
     outcome = feed.run(snapshot, serving)
-    assert time.perf_counter() - started < 0.2
+    assert time.perf_counter() - started < 1
     assert outcome.answer == "nothing"
     assert outcome.details["reason"] == "snapshot 3f2a77aa is the one that version 3 was trained on"
     assert outcome.statistics["rows"] == 2000

@@ -1,0 +1,148 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from components import artifacts
+from components.errors import UserError
+from components.features.transform import Transform
+from components.learning import networks, weights
+from components.learning.config import Mlp, WideDeep
+from components.learning.legacy_keras import tf
+from components.train.config import Train, TrainConfig
+from components.train.train import batch_size, train
+from tests.learning.small import CITIES, make_transform, write_examples
+
+NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)
+CONFIG = TrainConfig(network=NETWORK, train=Train(epochs=4, learning_rate=0.01, batch_size=32))
+
+
+class Place:
+    """A work directory with examples to train on."""
+
+    def __init__(self, root, **how):
+        self.root = root
+        self.examples, self.model, self.work = root / "examples", root / "model", root / "work"
+        self.base = how.pop("base", root / "empty")
+        self.transform = make_transform(how.pop("task", "binary"), cities=how.pop("vocabulary", CITIES))
+        write_examples(self.examples, self.transform, **how)
+
+    def train(self, config: TrainConfig = CONFIG) -> dict:
+        train(self.examples, self.base, config, self.work, self.model)
+        return artifacts.read_records(self.model)["train"].details
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A cold training, and its record."""
+    place = Place(tmp_path_factory.mktemp("first"))
+    return place, place.train()
+
+
+def test_a_cold_start_learns_and_reports(first):
+    _, details = first
+    assert (details["start"], details["start_reason"]) == ("cold", "there is no model yet")
+    assert details["metric"] == "auc"
+    assert details["history"][details["best_epoch"] - 1]["validation_metric"] > 0.9
+    assert [epoch["examples"] for epoch in details["history"]] == [900] * len(details["history"])
+    assert details["layers"]["reused"] == [] and "embedding_city" in details["layers"]["new"]
+    assert details["examples"] == 900 and details["examples_per_s"] > 0
+    json.dumps(details, allow_nan=False)
+
+
+def test_the_model_is_complete(first):
+    place, details = first
+    names = {path.name for path in place.model.iterdir()}
+    kept = {"weights.h5", "optimizer.npz", "network.json", "training.json", "examples.json", "saved_model", "records"}
+    assert kept | {"features.json", "constants.json", "vocabulary"} == names
+    spec = networks.NetworkSpec.read(place.model)
+    network = networks.build(spec)
+    weights.load(network, place.model)
+    assert network.count_params() == details["parameters"]
+    assert Transform.read(place.model) == place.transform
+    assert artifacts.Examples.read(place.model) == artifacts.Examples.read(place.examples)
+    assert "serving_default" in tf.saved_model.load(str(place.model / "saved_model")).signatures
+
+
+def test_a_base_is_the_start_of_the_next_training(first, tmp_path):
+    base = first[0].model
+    grown = (*CITIES, "Bonn")
+    place = Place(tmp_path, base=base, base_version=1, vocabulary=grown, rows=(200, 300), seed=7)
+    details = place.train()
+    assert (details["start"], details["start_reason"]) == ("warm", "version 1 has the same features")
+    assert details["layers"]["remapped"] == ["embedding_city", "wide_city"]
+    assert details["layers"]["new"] == []
+    cold = first[1]["history"][0]["validation_metric"]
+    assert details["history"][0]["validation_metric"] > cold
+    assert details["history"][0]["learning_rate"] == pytest.approx(CONFIG.train.warm_learning_rate)
+
+
+def test_a_warm_start_keeps_the_widths_of_embeddings(first, tmp_path):
+    wide = TrainConfig(network=WideDeep(hidden=(8,)), train=CONFIG.train)
+    base = Place(tmp_path / "base", rows=(60, 30))
+    base.train(wide)
+    grown = (*CITIES, *(f"city {number}" for number in range(50)))
+    place = Place(tmp_path / "next", base=base.model, base_version=1, vocabulary=grown, rows=(60, 30))
+    assert place.train(wide)["layers"]["new"] == []
+    assert networks.NetworkSpec.read(place.model).embedding_widths == (
+        networks.NetworkSpec.read(base.model).embedding_widths
+    )
+
+
+def test_another_network_starts_cold_and_says_why(first, tmp_path):
+    place = Place(tmp_path, base=first[0].model, base_version=1, rows=(60, 30))
+    details = place.train(TrainConfig(network=Mlp(hidden=(8,)), train=CONFIG.train))
+    assert details["start"] == "cold"
+    assert details["start_reason"] == "network differs from that of version 1"
+    assert details["layers"]["reused"] == []
+
+
+def test_examples_without_a_base_version_ignore_the_base(first, tmp_path):
+    assert Place(tmp_path, base=first[0].model, rows=(60, 30)).train()["start"] == "cold"
+
+
+@pytest.mark.parametrize("rows", [(0, 30), (30, 0)])
+def test_nothing_to_learn_from_is_refused(tmp_path, rows):
+    place = Place(tmp_path, rows=rows, shards=1)
+    with pytest.raises(UserError, match=r"there are no (train|validation) examples"):
+        place.train()
+    assert not place.model.exists()
+    assert artifacts.read_records(artifacts.run_folder(place.work, artifacts.run_name()))["train"].status == "failed"
+
+
+def test_a_failed_training_leaves_no_model(tmp_path):
+    place = Place(tmp_path, rows=(60, 30))
+    described = artifacts.Examples.read(place.examples)
+    (place.examples / described.shards["train"][-1]).write_bytes(b"not a TFRecord")
+    with pytest.raises(tf.errors.OpError):
+        place.train()
+    assert not place.model.exists()
+
+
+def test_the_same_seed_gives_the_same_model(first, tmp_path):
+    again = Place(tmp_path)
+    again.train()
+    with np.load(first[0].model / "optimizer.npz") as one, np.load(again.model / "optimizer.npz") as other:
+        assert set(one) == set(other)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_examples_may_be_streamed(first, tmp_path):
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache_bytes": 0}))
+    details = Place(tmp_path).train(config)
+    best = first[1]["history"][first[1]["best_epoch"] - 1]["validation_metric"]
+    assert details["history"][details["best_epoch"] - 1]["validation_metric"] == pytest.approx(best, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("configured", "examples", "size"), [(None, 100, 16), (None, 20_000, 64), (None, 10**7, 1024), (7, 10**7, 7)]
+)
+def test_the_batch_grows_with_the_data(configured, examples, size):
+    assert batch_size(Train(batch_size=configured), examples) == size
+
+
+def test_the_specification_of_a_constant_label_can_be_trained(tmp_path):
+    described = write_examples(tmp_path, make_transform("regression"), rows=(4, 2), shards=1)
+    constant = dataclasses.replace(described, label_std=0.0)
+    assert networks.NetworkSpec.of(Mlp(), constant).label_std == 1
