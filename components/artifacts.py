@@ -19,11 +19,12 @@ Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `run
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -271,11 +272,28 @@ def recorded(
         raise
     finally:
         record.seconds = time.time() - record.started_s
+        record.details = _plain(record.details)
         write_json(folder / f"{step}.json", asdict(record))
     if output is not None:
         for path in carried:
             write_bytes(output / RECORDS / path.name, path.read_bytes())
         write_json(output / RECORDS / f"{step}.json", asdict(record))
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: numpy's numbers as Python's, and NaN and infinity, which JSON lacks, as null.
+
+    A figure that came out wrong must not keep a record, and with it the error of a failed step, from being written.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _process_age_s() -> float | None:

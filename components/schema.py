@@ -45,12 +45,16 @@ def parse(section: type[SectionType], text: str) -> SectionType:
         text: JSON text, as `Section.to_json` writes it.
 
     Raises:
-        UserError: names every wrong key with the value received, the values allowed and the remedy.
+        UserError: the text is not JSON, or names every wrong key with the value received, the values allowed and the
+            remedy.
     """
     try:
+        received = json.loads(text)
         return section.model_validate_json(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"a description of {section.__name__} is damaged ({error}); write it again") from None
     except ValidationError as error:
-        raise UserError("; ".join(sentences(error, section, json.loads(text)))) from None
+        raise UserError("; ".join(sentences(error, section, received))) from None
 
 
 def sentences(error: ValidationError, section: type[Section], received: Any) -> list[str]:

@@ -48,7 +48,7 @@ class Column(Section):
     type: ColumnType = Field(description="type of the values")
     min: float | None = Field(None, description="smallest value allowed; a row below is rejected")
     max: float | None = Field(None, description="largest value allowed; a row above is rejected")
-    values: Annotated[tuple[str | int, ...], Strict(False)] | None = Field(
+    values: Annotated[tuple[str | int, ...], Strict(False), Field(min_length=1)] | None = Field(
         None, description="the only values allowed; other rows are rejected"
     )
     required: bool = Field(False, description="whether a row without this value is rejected")
@@ -93,6 +93,10 @@ class Data(Section):
                     raise ValueError(f"{role} names {name}, which is not in columns; declare it there")
         if self.time and self.columns[self.time].type != "timestamp":
             raise ValueError(f"time names {self.time}, of type {self.columns[self.time].type}; it must be a timestamp")
+        if self.label in self.key:
+            raise ValueError(f"key names {self.label}, the label; a row's name must not tell its answer: remove it")
+        if len(set(self.label_classes)) < len(self.label_classes):
+            raise ValueError(f"classes names a value twice: {', '.join(map(str, self.label_classes))}; name each once")
         self._check_task()
         return self
 

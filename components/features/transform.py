@@ -53,7 +53,11 @@ class Transform:
         return cls(declared.data, declared.features, learned)
 
     def write(self, folder: Path) -> None:
-        """Writes `features.json`, `constants.json` and a file in `vocabulary/` for each feature that has one."""
+        """Writes `features.json`, `constants.json` and a file in `vocabulary/` for each feature that has one.
+
+        `vocabulary/` is there, empty, for features without one too.
+        """
+        (folder / artifacts.VOCABULARY).mkdir(parents=True, exist_ok=True)
         declared = _Declaration(data=self.data, features=self.features)
         artifacts.write_json(folder / artifacts.FEATURES, declared.model_dump(mode="json"))
         constants = {feature.name: _write_learned(folder, feature, self.constants) for feature in self.features}

@@ -39,7 +39,7 @@ def calendar(facts: Sequence[Facts], preprocess: Preprocess, base: Base | None) 
     Raises:
         UserError: no labelled row has a time, or there are too few days.
     """
-    days = np.unique(np.concatenate([np.unique(_usable_days(group)) for group in facts] or [[]])).astype(np.int64)
+    days = np.unique(np.concatenate([np.empty(0, np.int64), *(np.unique(_usable_days(group)) for group in facts)]))
     if not len(days):
         raise UserError("no row has both a label and a time, so there is nothing to train on; check the two columns")
     first, end = int(days[0]), int(days[-1]) + 1

@@ -1,6 +1,5 @@
 """A small model on real data, its feed, and a work directory in which it was trained once."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -57,11 +56,20 @@ class Outcome:
 class Workshop:
     """A model's folder, its feed and its work directory."""
 
-    def __init__(self, folder: Path, name: str = "flights") -> None:
+    def __init__(self, folder: Path, all_months: Path, name: str = "flights") -> None:
         self.work, self.name = folder / "work", name
+        self._all_months = sorted(all_months.glob("*.parquet"))
         self.model = folder / "model"
         self.feed = self.work / "source" / name
         self.root = ROOT
+
+    def deliver(self, month: int) -> None:
+        """Adds every n-th flight of a month, counted from 0, to the feed."""
+        path = self._all_months[month]
+        flights = pq.read_table(path)
+        step = flights.num_rows // ROWS_A_MONTH
+        self.feed.mkdir(parents=True, exist_ok=True)
+        pq.write_table(flights.take(list(range(0, flights.num_rows, step))), self.feed / path.name)
 
     def run(self, *arguments: str) -> Outcome:
         before = set(self._runs())
@@ -100,15 +108,12 @@ def flights_feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory, flights_feed: Path) -> Workshop:
     """The flights model on every n-th flight of January and February."""
-    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    made = Workshop(tmp_path_factory.mktemp("workshop"), flights_feed)
     made.model.mkdir()
     shutil.copy(ROOT / "models/flights/model.yaml", made.model)
     made.configure(SMALL)
-    made.feed.mkdir(parents=True)
-    for path in sorted(flights_feed.glob("*.parquet"))[:2]:
-        month = pq.read_table(path)
-        step = month.num_rows // ROWS_A_MONTH
-        pq.write_table(month.take(list(range(0, month.num_rows, step))), made.feed / path.name)
+    made.deliver(0)
+    made.deliver(1)
     return made
 
 
@@ -123,7 +128,3 @@ def first(workshop: Workshop) -> Outcome:
 def _log(outcome: Outcome) -> str:
     path = outcome.folder / "log.txt"
     return path.read_text()[-5000:] if path.exists() else ""
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())

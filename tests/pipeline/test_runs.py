@@ -72,15 +72,18 @@ def test_changed_code_runs_its_step_and_those_after_it_again(workshop, first, tm
     assert workshop.serving() == 2
 
 
-def test_a_changed_value_is_new_data_and_a_model_that_is_not_good_enough_is_refused(workshop, first) -> None:
+def test_a_changed_value_and_a_new_month_are_new_data_and_a_model_that_is_not_good_enough_is_refused(
+    workshop, first
+) -> None:
     path = sorted(workshop.feed.glob("*.parquet"))[-1]
     before = path.stat()
     _change_one_value(path)
     os.utime(path, (before.st_atime, before.st_mtime))
+    workshop.deliver(2)
     served = workshop.serving()
     outcome = workshop.run("--set", "evaluate.min_quality=0.999")
     assert outcome.code == 0, outcome.screen
-    assert outcome.records["ingest"].details["new_partitions"] == 1
+    assert outcome.records["ingest"].details["new_partitions"] == 2
     assert {"preprocess", "train"} <= outcome.ran()
     assert outcome.records["preprocess"].details["start"] == "warm"
     assert outcome.records["evaluate"].details["decision"] == "refused"
