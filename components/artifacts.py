@@ -5,7 +5,7 @@
 | partition  | ingest     | `rows.parquet`, `rejected.parquet`, `partition.json` |
 | snapshot   | ingest     | `snapshot.json`: the partitions, in the order of their time |
 | statistics | validate   | `statistics.json` of the rows that a version is trained on |
-| examples   | preprocess | TFRecord shards, `heldout.parquet`, `examples.json`, transform, `transform_graph/` |
+| examples   | preprocess | TFRecord shards, `heldout*`, `examples.json`, transform, `transform_graph/` |
 | model      | train      | `weights.h5`, `optimizer.npz`, `network.json`, `training.json`, transform, `saved_model/` |
 | variant    | compress   | `serving/` as the server loads it, `variant.json` |
 | chosen     | evaluate   | a variant and `evaluation.json` |

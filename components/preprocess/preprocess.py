@@ -15,6 +15,7 @@ from components.features.declaration import Constants, Vocabulary
 from components.features.transform import Transform
 from components.features.transform_tf import TransformGraph
 from components.preprocess.config import PreprocessConfig
+from components.preprocess.expected import write_expected
 from components.preprocess.learn import learn
 from components.preprocess.pieces import Shard, deal
 from components.preprocess.plan import Plan, describe, plan
@@ -75,6 +76,7 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
     shards = {part: _deal(chosen, part, config) for part in SHARDED}
     write_shards([*shards["train"], *shards["validation"]], graph, config.features, config.data, folder)
     write_rows(chosen.pieces["heldout"], config.data.arrow_schema(), folder / artifacts.HELDOUT)
+    write_expected(transform, graph, folder)
     written = Examples(
         float_names=transform.float_names,
         id_names=transform.id_names,

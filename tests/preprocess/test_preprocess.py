@@ -135,8 +135,25 @@ def test_shards_are_even_and_shuffled(cold):
 
 def test_folder_holds_what_is_promised_and_nothing_else(cold):
     shards = [name for names in cold.examples.shards.values() for name in names]
-    promised = {*shards, "heldout.parquet", "examples.json", "features.json", "constants.json", "vocabulary"}
+    promised = {
+        *shards,
+        "heldout.parquet",
+        "heldout_expected.npz",
+        "examples.json",
+        "features.json",
+        "constants.json",
+        "vocabulary",
+    }
     assert {path.name for path in cold.folder.iterdir()} == promised | {"transform_graph", "records"}
+
+
+def test_expected_features_are_those_of_the_first_heldout_rows(cold):
+    with np.load(cold.folder / artifacts.HELDOUT_EXPECTED) as expected:
+        written = expected["floats"], expected["ids"]
+    heldout = pq.read_table(cold.folder / artifacts.HELDOUT).slice(0, 2048)
+    floats, ids = cold.transform(dense(heldout, cold.config.data, cold.transform.source_columns))
+    np.testing.assert_allclose(written[0], floats, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(written[1], ids)
 
 
 def test_transform_graph_needs_no_other_code(cold):
