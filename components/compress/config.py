@@ -36,9 +36,3 @@ class Compress(Section):
     def recipe_jsons(self) -> tuple[str, ...]:
         """The recipes as the JSON strings that travel to compress."""
         return tuple(Recipe(name=name).to_json() for name in self.recipes)
-
-
-class CompressConfig(Section):
-    """The section as the root cuts it out; each task receives one of its recipes."""
-
-    compress: Compress

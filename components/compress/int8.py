@@ -11,6 +11,6 @@ def convert(source: Source) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([source.function], source.network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    # One batch of all rows, because all batches must be of one size; a dict, because the order of inputs is not defined.
+    # One batch, because all batches must be of one size; a dict, because the order of the inputs is not defined.
     converter.representative_dataset = lambda: iter([source.inputs(CALIBRATION_ROWS)])
     return converter.convert()

@@ -33,7 +33,7 @@ def evaluate(
 ) -> Decision:
     """Judges the variants on held-out rows and copies the chosen one.
 
-    Reads `examples/heldout.parquet` and `examples/heldout_expected.npz` (where it is there). Writes the chosen variant,
+    Reads `examples/heldout.parquet` and `examples/heldout_expected.npz`. Writes the chosen variant,
     if one passes, and in any case `evaluation.json` to `chosen`: {decision, reason, metric, higher_is_better, rows,
     unlabelled, chosen, described, objective, variants, serving, constant, base_rate, calibration, slices,
     slices_left_out, skew}. `described` is the variant that calibration and slices are about: the chosen one, or the
@@ -82,9 +82,9 @@ def kfp_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
     return {**variant["metrics"], **figures, **{f"serving_{name}": value for name, value in serving.items()}}
 
 
-def _skew(predictors: Sequence[Predictor], examples: Path) -> dict[str, float] | None:
-    found = [skew for predictor in predictors if (skew := check_skew(predictor.transform, examples))]
-    return max(found, key=lambda skew: skew["largest_difference"]) if found else None
+def _skew(predictors: Sequence[Predictor], examples: Path) -> dict[str, float]:
+    found = [check_skew(predictor.transform, examples) for predictor in predictors]
+    return max(found, key=lambda skew: skew["largest_difference"])
 
 
 def _measure(

@@ -12,7 +12,7 @@ from components.features.transform import Transform
 TOLERANCE = 1e-6
 
 
-def check_skew(transform: Transform, examples: Path) -> dict[str, float] | None:
+def check_skew(transform: Transform, examples: Path) -> dict[str, float]:
     """Compares a variant's plain transform with the TensorFlow form's output on the first held-out rows.
 
     Args:
@@ -21,14 +21,14 @@ def check_skew(transform: Transform, examples: Path) -> dict[str, float] | None:
             the first rows, as the TensorFlow form gave them.
 
     Returns:
-        `{rows, largest_difference}`, the difference of floats as a share of max(1, |x|); None without the file.
+        `{rows, largest_difference}`, the difference of floats as a share of max(1, |x|).
 
     Raises:
-        UserError: names the first feature that differs.
+        UserError: names the first feature that differs, or the file where it is missing.
     """
     path = examples / artifacts.HELDOUT_EXPECTED
     if not path.exists():
-        return None
+        raise UserError(f"{path} is missing; run preprocess again")
     with np.load(path) as expected:
         floats, ids = expected["floats"], expected["ids"]
     rows = first_rows(examples / artifacts.HELDOUT, transform.data, transform.source_columns, len(floats))

@@ -37,7 +37,7 @@ class TransformGraph(tf.Module):
         self._columns = transform.source_columns
         constants = transform.constants
         self._graphs = [GRAPHS[feature.kind](feature, constants[feature.name]) for feature in transform.features]
-        self.transform = tf.function(self._compute, input_signature=[raw_signature(transform)])
+        self.transform = tf.function(self._compute, input_signature=[raw_signature(transform)], autograph=False)
 
     def __call__(self, raw: RawTensors) -> dict[str, tf.Tensor]:
         """Computes all features.

@@ -18,7 +18,7 @@ class RawModel(tf.Module):
         super().__init__()
         self._transform = TransformGraph(transform)
         self._network = network
-        self.predict = tf.function(self._predict, input_signature=[raw_signature(transform)])
+        self.predict = tf.function(self._predict, input_signature=[raw_signature(transform)], autograph=False)
 
     def _predict(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = self._transform(raw)

@@ -90,6 +90,7 @@ class Room:
     def heldout(self, table: pa.Table) -> None:
         self.examples.mkdir(exist_ok=True)
         pq.write_table(table, self.examples / artifacts.HELDOUT)
+        self.expected()
 
     def expected(self, change: Callable[[np.ndarray, np.ndarray], None] = lambda floats, ids: None) -> None:
         """Writes what the TensorFlow form gave for the first 100 rows."""

@@ -61,7 +61,9 @@ def test_sizes_are_those_of_the_files(room):
     variant = room.variant("float32", padding=1000)
     (row,) = room.evaluate(variant)["variants"]
     assert row["bytes"] == (variant / "serving" / "model.tflite").stat().st_size
-    assert row["serving_bytes"] == sum(path.stat().st_size for path in (variant / "serving").iterdir())
+    assert row["serving_bytes"] == sum(
+        path.stat().st_size for path in (variant / "serving").rglob("*") if path.is_file()
+    )
 
 
 def test_speed_is_measured(room):
@@ -290,8 +292,10 @@ def test_equal_transforms_leave_no_skew(room):
     assert room.evaluate(room.variant("float32"))["skew"] == {"rows": 100, "largest_difference": 0.0}
 
 
-def test_without_the_expected_features_skew_is_unknown(room):
-    assert room.evaluate(room.variant("float32"))["skew"] is None
+def test_without_the_expected_features_nothing_is_judged(room):
+    (room.examples / artifacts.HELDOUT_EXPECTED).unlink()
+    with pytest.raises(UserError, match=r"heldout_expected\.npz is missing"):
+        room.evaluate(room.variant("float32"))
 
 
 def test_skew_between_training_and_serving_is_refused_by_feature(room):

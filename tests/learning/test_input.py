@@ -18,7 +18,8 @@ def folder(tmp_path_factory):
 def epoch(dataset) -> list[np.ndarray]:
     """The batches of one epoch, all columns side by side."""
     return [
-        np.concatenate([inputs["floats"], inputs["ids"], label], axis=1) for inputs, label in dataset.as_numpy_iterator()
+        np.concatenate([inputs["floats"], inputs["ids"], label], axis=1)
+        for inputs, label in dataset.as_numpy_iterator()
     ]
 
 

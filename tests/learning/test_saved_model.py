@@ -20,4 +20,4 @@ def test_a_saved_model_takes_raw_columns(tmp_path, task, use):
     serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
     given = {name: tf.constant(values.tolist() if values.dtype == object else values) for name, values in raw.items()}
     assert serve(**given)["output"].numpy() == pytest.approx(np.asarray(expected), abs=1e-5)
-    assert not [path for path in (tmp_path / "saved_model" / "assets").glob("*")]
+    assert not list((tmp_path / "saved_model" / "assets").glob("*"))

@@ -11,7 +11,7 @@ from components.learning import networks, weights
 from components.learning.config import Mlp, WideDeep
 from components.learning.legacy_keras import tf
 from components.train.config import Train, TrainConfig
-from components.train.train import batch_size, train
+from components.train.train import batch_size, choose_start, train
 from tests.learning.small import CITIES, make_transform, write_examples
 
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)
@@ -78,28 +78,34 @@ def test_a_base_is_the_start_of_the_next_training(first, tmp_path):
     assert details["history"][0]["learning_rate"] == pytest.approx(CONFIG.train.warm_learning_rate)
 
 
-def test_a_warm_start_keeps_the_widths_of_embeddings(first, tmp_path):
-    wide = TrainConfig(network=WideDeep(hidden=(8,)), train=CONFIG.train)
-    base = Place(tmp_path / "base", rows=(60, 30))
-    base.train(wide)
-    grown = (*CITIES, *(f"city {number}" for number in range(50)))
-    place = Place(tmp_path / "next", base=base.model, base_version=1, vocabulary=grown, rows=(60, 30))
-    assert place.train(wide)["layers"]["new"] == []
-    assert networks.NetworkSpec.read(place.model).embedding_widths == (
-        networks.NetworkSpec.read(base.model).embedding_widths
-    )
+def start(tmp_path, base_network=NETWORK, network=NETWORK, vocabulary=CITIES, base_version=1):
+    """Where training starts beside a base of a network."""
+    described = write_examples(tmp_path / "base", make_transform(), rows=(4, 2), shards=1)
+    networks.NetworkSpec.of(base_network, described).write(tmp_path / "base")
+    transform = make_transform(cities=vocabulary)
+    examples = write_examples(tmp_path / "next", transform, rows=(4, 2), shards=1, base_version=base_version)
+    return choose_start(network, examples, tmp_path / "base")
 
 
-def test_another_network_starts_cold_and_says_why(first, tmp_path):
-    place = Place(tmp_path, base=first[0].model, base_version=1, rows=(60, 30))
-    details = place.train(TrainConfig(network=Mlp(hidden=(8,)), train=CONFIG.train))
-    assert details["start"] == "cold"
-    assert details["start_reason"] == "network differs from that of version 1"
-    assert details["layers"]["reused"] == []
+def test_a_warm_start_keeps_the_widths_of_embeddings(tmp_path):
+    wide = WideDeep(hidden=(8,))
+    vocabulary = (*CITIES, *(f"city {number}" for number in range(50)))
+    warm = start(tmp_path, wide, wide, vocabulary)
+    assert warm.spec.embedding_widths == warm.base_spec.embedding_widths
+    assert warm.spec.id_sizes[0] == warm.base_spec.id_sizes[0] + 50
+    assert start(tmp_path, wide, wide, vocabulary, None).spec.embedding_widths != warm.spec.embedding_widths
 
 
-def test_examples_without_a_base_version_ignore_the_base(first, tmp_path):
-    assert Place(tmp_path, base=first[0].model, rows=(60, 30)).train()["start"] == "cold"
+def test_another_network_starts_cold_and_says_why(tmp_path):
+    cold = start(tmp_path, network=Mlp(hidden=(8,)))
+    assert cold.base_spec is None
+    assert cold.reason == "network differs from that of version 1"
+
+
+def test_examples_without_a_base_version_ignore_the_base(tmp_path):
+    cold = start(tmp_path, base_version=None)
+    assert cold.base_spec is None
+    assert cold.reason == "there is no model yet"
 
 
 @pytest.mark.parametrize("rows", [(0, 30), (30, 0)])
@@ -128,6 +134,7 @@ def test_the_same_seed_gives_the_same_model(first, tmp_path):
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.nightly
 def test_examples_may_be_streamed(first, tmp_path):
     config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache_bytes": 0}))
     details = Place(tmp_path).train(config)
