@@ -14,7 +14,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: $(READY) ## retrain models/flights on its built-in data and put it into service (MODEL=, WORK=)
-	@$(BIN)/python pipeline.py run $(MODEL) --work $(WORK)
+	@$(BIN)/python pipeline.py run "$(MODEL)" --work "$(WORK)"
 
 test: $(READY) lint ## lint, type checks and the fast tests
 	@$(BIN)/python -m pytest -q
@@ -33,14 +33,16 @@ bench: $(READY) ## all benchmarks; each prints its own table
 requirements: $(READY) ## resolve requirements.in and containers/*/requirements.in again
 	@$(BIN)/python containers/resolve_requirements.py
 
-clean: ## remove the virtual environment and the work directory
-	rm -rf $(VENV) $(WORK)
+clean: ## remove the virtual environment; the work directory, with the model store, stays
+	rm -rf $(VENV)
 
 # uv installs in seconds what pip installs in minutes, and compiles bytecode: without that `import tensorflow` takes
 # three times as long in every step. --no-deps: the file is complete, and holds overrides that a resolver would refuse.
 $(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+	  || { echo "Python 3.10 to 3.13 is needed; name one: make PYTHON=python3.11"; exit 1; }
 	@echo "making $(VENV) from requirements.txt (once; 3 GB)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps -r requirements.txt
+	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --compile-bytecode --no-deps -r requirements.txt
 	@touch $@

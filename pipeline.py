@@ -52,8 +52,9 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                 snapshot = dsl.importer(artifact_uri=data, artifact_class=Dataset, reimport=False).output
                 base = dsl.importer(artifact_uri=known["base"], artifact_class=Model, reimport=False).output
                 shared = {"generation": known["generation"], "work": work_uri}
-                examples = preprocess(config=of("preprocess"), snapshot=snapshot, base=base, **shared).output
-                trained = train(config=of("train"), examples=examples, base=base, **shared).output
+                start = {"base": base, "base_digest": known["base_digest"], **shared}
+                examples = preprocess(config=of("preprocess"), snapshot=snapshot, **start).output
+                trained = train(config=of("train"), examples=examples, **start).output
                 with dsl.ParallelFor(list(config.compress.recipe_jsons), name="each-recipe") as recipe:
                     variant = compress(recipe=recipe, model=trained, examples=examples, **shared).output
                 judged = evaluate(
@@ -71,6 +72,8 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                         model=trained,
                         statistics=checked["statistics"],
                         snapshot=snapshot,
+                        base=known["base"],
+                        serving=known["serving"],
                         work=work_uri,
                     )
 

@@ -54,6 +54,7 @@ LINEAGE = "lineage.json"
 MODEL_YAML = "model.yaml"
 RUN_VARIABLE = "EVERGREEN_RUN"
 UNNAMED_RUN = "unnamed"
+FIRST_STEP = "ingest"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -72,7 +73,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes readable JSON atomically; NaN and infinity are refused with ValueError."""
-    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # names of files may hold what UTF-8 cannot
 
 
 def read_json(path: Path) -> Any:
@@ -258,6 +260,8 @@ def recorded(
         output: the artifact made, a folder, which must exist when the step is done.
     """
     folder = run_folder(work, run_name()) / RECORDS
+    if step == FIRST_STEP and run_name() == UNNAMED_RUN:
+        shutil.rmtree(folder, ignore_errors=True)  # what the last run without a name left
     record = Record(step, run_name(), time.time(), startup_s=_process_age_s())
     carried = [path for artifact in inputs for path in sorted((artifact / RECORDS).glob("*.json"))]
     for path in carried:
@@ -289,8 +293,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -4,7 +4,9 @@ Every section lives with its owner; this module only puts them together, checks 
 each step the fields that its `<Step>Config` class names.
 """
 
+import glob
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from components.train.config import Train, TrainConfig
 from components.validate.config import Validate, ValidateConfig
 
 MODEL_FILE = "model.yaml"
+MAX_STEP_BYTES = 100_000
+"""Linux allows 128 KiB for one argument of a command, and that is how KFP's local runner hands it to a task."""
 # What each step reads. Not compress: each of its tasks reads one recipe (`Compress.recipe_jsons`).
 STEP_CONFIGS: dict[str, type[Section]] = {
     "ingest": IngestConfig,
@@ -46,7 +50,9 @@ DESCRIPTIONS = {"data": {"columns": {"__all__": {"description"}}}}
 class ModelConfig(Section):
     """A model: what a row is, what is made of it, and how each step of the pipeline treats it."""
 
-    name: str = Field(max_length=50, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name of the model: a-z, 0-9, single -")
+    name: str = Field(
+        max_length=50, pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name of the model: a-z, 0-9, single -"
+    )
     description: str = Field("", description="what the model predicts")
     owner: str = Field("", description="whom to ask, and to whom its cost belongs")
     data: Data
@@ -65,6 +71,8 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
+        if "python3" in self.name:
+            raise ValueError(f"name is {self.name}; KFP's local runner replaces the text python3: choose another name")
         check_features(self.features, self.data)
         check_preprocess(self.preprocess, self.data)
         check_evaluate(self.evaluate, self.data)
@@ -93,60 +101,88 @@ def load(folder: Path, overrides: tuple[str, ...] = ()) -> ModelConfig:
     """Reads `model.yaml` in a model's folder.
 
     Args:
-        folder: the model's folder.
+        folder: the model's folder, or the file itself.
         overrides: `section.key=value` each; the value is read as YAML.
 
     Raises:
         UserError: names everything that is wrong, before any work starts.
     """
-    path = folder / MODEL_FILE
+    path = folder if folder.name == MODEL_FILE and folder.is_file() else folder / MODEL_FILE
     raw = _read_yaml(path)
     for override in overrides:
         _override(raw, override)
-    text = json.dumps(raw, default=str)
     try:
-        config = ModelConfig.model_validate_json(text)
+        text = json.dumps(raw, default=str)
+        config = _with_absolute_source(ModelConfig.model_validate_json(text), path.parent)
+        for step, section in STEP_CONFIGS.items():
+            _check_step(config, step, section)
     except ValidationError as error:
         raise UserError(f"{path}: " + "; ".join(sentences(error, ModelConfig, json.loads(text)))) from None
-    config = _with_absolute_source(config, folder)
-    for step, section in STEP_CONFIGS.items():
-        parse(section, config.for_step(step))  # some rules span the sections that a step reads
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} holds what no configuration can ({error}); write plain keys and values") from None
     return config
+
+
+def _check_step(config: ModelConfig, step: str, section: type[Section]) -> None:
+    """Some rules span the sections that a step reads; and what it reads must fit into a command line."""
+    text = config.for_step(step)
+    parse(section, text)
+    if len(text.encode()) > MAX_STEP_BYTES:
+        raise UserError(
+            f"what {step} reads of it is {len(text.encode()):,} bytes as JSON; it must be at most {MAX_STEP_BYTES:,}: "
+            "declare fewer columns or features"
+        )
 
 
 def _with_absolute_source(config: ModelConfig, folder: Path) -> ModelConfig:
     source = config.ingest.source
     if "://" in source or source.startswith(("/", "{work}")):
         return config
-    ingest = config.ingest.model_copy(update={"source": str((folder / source).absolute())})
+    ingest = config.ingest.model_copy(update={"source": f"{glob.escape(str(folder.absolute()))}/{source}"})
     return config.model_copy(update={"ingest": ingest})
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys; a model's file must not have two."""
+    """YAML without its traps: no key twice (PyYAML keeps the last), and 1e-3 is a number (PyYAML reads a string)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None or key == "<<":
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        raw = _parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give the folder of a model, with a {MODEL_FILE} in it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error}); it must be a UTF-8 text file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}; mend that line") from None
+    except UserError as error:
+        raise UserError(f"{path} is not valid YAML: {error}; mend that line") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds no keys; see `python pipeline.py schema` for those it may have")
     return raw
+
+
+def _parse_yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(" ".join(str(error).split())) from None
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
@@ -160,8 +196,8 @@ def _override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise UserError(f"--set {override}: {parent} is not a section; write --set section.key=value")
     try:
-        target[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+        target[last] = _parse_yaml(value)
+    except UserError:
         raise UserError(f"--set {override}: {value} is not valid YAML; quote it") from None
 
 

@@ -33,8 +33,12 @@ _YAML_TYPES = {"tuple_type": "a list", "list_type": "a list", "dict_type": "a ma
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no optional white space: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """JSON with sorted keys and no optional white space: equal values give equal text.
+
+    KFP's local runner replaces the text python3 in whatever it hands to a task, so that text is written in another way.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("python3", "\\u0070ython3")
 
 
 def parse(section: type[SectionType], text: str) -> SectionType:

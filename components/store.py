@@ -7,11 +7,13 @@ A version appears whole, by renaming a folder that was written beside it. A poin
 version is there, so that a reader who follows a pointer always finds a complete version. Rollback is moving a pointer.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +25,7 @@ from components.errors import UserError
 
 Pointer = Literal["serving", "previous", "candidate"]
 CHECKSUMS = "checksums.json"
+WITHDRAWN = "withdrawn.json"
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,8 @@ class ModelStore:
         folder = self.root / "versions"
         if not folder.is_dir():
             return []
-        return sorted(
-            (Version(int(path.name), path) for path in folder.iterdir() if path.name.isdecimal()),
-            key=lambda version: version.number,
-        )
+        folders = (path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+        return sorted((Version(int(path.name), path) for path in folders), key=lambda version: version.number)
 
     def version(self, number: int) -> Version:
         """One version.
@@ -96,27 +97,94 @@ class ModelStore:
             try:
                 fill(beside, number)
                 artifacts.write_json(beside / CHECKSUMS, checksums(beside))
-                _sync(beside)
+                _sync_all(beside)
                 if _rename_to_new(beside, self.root / "versions" / str(number)):
                     return self.version(number)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
 
     def point(self, pointer: Pointer, version: Version) -> Version | None:
-        """Moves a pointer to a version; moving `serving` leaves the version that it named in `previous`.
+        """Moves a pointer to a version, whatever it names now.
+
+        Moving `serving` leaves the version that it named in `previous`. Moving it back withdraws that version: it is
+        not put into service again unless somebody points to it.
 
         Returns:
-            the version that the pointer named before.
+            the version that the pointer named before; None where it named none, or one that is gone.
 
         Raises:
             UserError: the version is damaged.
         """
         verify(version)
-        before = self.pointed(pointer)
+        with self._lock():
+            return self._move(pointer, version)
+
+    def replace(self, expected: int | None, version: Version) -> Version | None:
+        """Moves `serving` to a version if it still names the version that the new one was compared with.
+
+        Args:
+            expected: the number of that version; None where there was none.
+            version: the version to put into service.
+
+        Returns:
+            the version that was in service before.
+
+        Raises:
+            UserError: another version went into service meanwhile, or this one is damaged or was withdrawn.
+        """
+        verify(version)
+        with self._lock():
+            serving = self.pointed("serving")
+            number = serving and serving.number
+            if number not in (expected, version.number):
+                raise UserError(
+                    f"version {number} went into service while this run compared its model with "
+                    f"{'none' if expected is None else f'version {expected}'}; run again"
+                )
+            if version.number in self.withdrawn():
+                raise UserError(
+                    f"version {version.number} was withdrawn from service, and this run made the same model again; "
+                    "change the data or the configuration, or point to that version by hand"
+                )
+            return self._move("serving", version)
+
+    def withdrawn(self) -> tuple[int, ...]:
+        """The numbers of the versions that were taken out of service by moving the pointer back."""
+        path = self.root / "pointers" / WITHDRAWN
+        return tuple(artifacts.read_json(path)["versions"]) if path.exists() else ()
+
+    def _move(self, pointer: Pointer, version: Version) -> Version | None:
+        before = self._pointed_or_none(pointer)
         if pointer == "serving" and before is not None and before.number != version.number:
             artifacts.write_json(self._pointer_path("previous"), {"version": before.number})
+        if pointer == "serving":
+            self._write_withdrawn(before, version)
         artifacts.write_json(self._pointer_path(pointer), {"version": version.number})
         return before
+
+    def _write_withdrawn(self, before: Version | None, version: Version) -> None:
+        known = set(self.withdrawn())
+        now = known - {version.number}
+        if before is not None and before.number > version.number:
+            now.add(before.number)
+        if now != known:
+            artifacts.write_json(self.root / "pointers" / WITHDRAWN, {"versions": sorted(now)})
+
+    def _pointed_or_none(self, pointer: Pointer) -> Version | None:
+        """What a pointer names, so that a pointer to nothing can be mended by moving it."""
+        try:
+            return self.pointed(pointer)
+        except UserError:
+            return None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One process at a time; the lock goes with the process that holds it."""
+        folder = self.root / "pointers"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _pointer_path(self, pointer: Pointer) -> Path:
         return self.root / "pointers" / f"{pointer}.json"
@@ -143,6 +211,8 @@ def verify(version: Version) -> None:
     Raises:
         UserError: names the first file that is missing or changed.
     """
+    if not (version.path / CHECKSUMS).is_file():
+        raise UserError(f"{version.path / CHECKSUMS} is missing; deploy another version")
     for name, expected in artifacts.read_json(version.path / CHECKSUMS).items():
         path = version.path / name
         if not path.is_file() or file_digest(path) != expected:
@@ -162,9 +232,15 @@ def _rename_to_new(beside: Path, target: Path) -> bool:
     return True
 
 
-def _sync(folder: Path) -> None:
-    """Makes a folder's entries durable before anything points to them."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync_all(folder: Path) -> None:
+    """Makes files and folders durable, the innermost first, before anything points to them."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -15,6 +15,7 @@ nothing, and what a killed cleanup leaves behind goes at the next one. Symbolic 
 import os
 import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -138,12 +139,25 @@ def model_runs(work: Path, model: str, now_s: float) -> list[Run]:
 
 
 def _in_progress(lease: Path, now_s: float) -> bool:
-    """A lease that cannot be read counts by the time it was written."""
+    """A lease that cannot be read counts by the time it was written; one of a dead process here does not count."""
     try:
         written_s = lease.stat().st_mtime
     except OSError:
         return False
-    return now_s - float(_read(lease).get("heartbeat_s", written_s)) < LEASE_S
+    content = _read(lease)
+    if content.get("host") == socket.gethostname() and not _is_alive(int(content.get("pid", 0))):
+        return False
+    return now_s - float(content.get("heartbeat_s", written_s)) < LEASE_S
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return True
 
 
 def _outputs(work: Path, model: str, retention: Retention, now_s: float) -> Iterator[Deletion]:

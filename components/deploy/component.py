@@ -9,6 +9,8 @@ from components.orchestration.step import uncached_step
 def deploy(
     config: str,
     origin: str,
+    base: str,
+    serving: str,
     work: str,
     chosen: Input[Model],
     model: Input[Model],
@@ -23,7 +25,14 @@ def deploy(
     from components.schema import parse
 
     deploy(
-        Sources(Path(chosen.path), Path(model.path), Path(statistics.path), Path(snapshot.path)),
+        Sources(
+            chosen=Path(chosen.path),
+            model=Path(model.path),
+            statistics=Path(statistics.path),
+            snapshot=Path(snapshot.path),
+            base=Path(base),
+            serving=Path(serving),
+        ),
         parse(DeployConfig, config),
         json.loads(origin),
         Path(work),

@@ -29,18 +29,23 @@ FROM_MODEL = (
 
 @dataclass(frozen=True)
 class Sources:
-    """The artifacts that a version is made of, and the snapshot it was trained on."""
+    """The artifacts that a version is made of, and what it was made from."""
 
     chosen: Path
     model: Path
     statistics: Path
     snapshot: Path
+    base: Path
+    """The version that the run could start from, or the empty folder."""
+    serving: Path
+    """The version that the chosen variant was compared with, or the empty folder."""
 
 
 def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Path) -> None:
     """Puts the chosen variant into service.
 
-    A repeated call with the same artifacts finds the version it made before and only moves the pointer.
+    A repeated call with the same artifacts finds the version it made before and only moves the pointer. The pointer
+    moves only while it names the version that evaluate compared with.
 
     Args:
         sources: artifacts of train, evaluate and validate, and the snapshot's folder.
@@ -48,14 +53,17 @@ def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work:
         origin: `training_digest` of the configuration and code that training depends on, which validate compares, and
             `images` of the steps; both go into the lineage.
         work: the work directory.
+
+    Raises:
+        UserError: another version went into service meanwhile, or this one was withdrawn before.
     """
     with artifacts.recorded("deploy", work, [sources.chosen]) as details:
         store = ModelStore(work, config.name)
-        lineage = _lineage(sources, config, origin, store)
+        lineage = _lineage(sources, config, origin)
         version = _made_before(store, lineage) or store.add(
             lambda folder, number: _fill(folder, sources, config, {**lineage, "version": number})
         )
-        before = store.point(config.deploy.pointer, version)
+        before = _point(store, config.deploy.pointer, _number(sources.serving), version)
         details.update(
             version=version.number,
             pointer=config.deploy.pointer,
@@ -67,13 +75,23 @@ def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work:
         )
 
 
-def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any], store: ModelStore) -> dict[str, Any]:
+def _point(store: ModelStore, pointer: str, expected: int | None, version: Version) -> Version | None:
+    return store.replace(expected, version) if pointer == "serving" else store.point("candidate", version)
+
+
+def _number(folder: Path) -> int | None:
+    """The number of the version in a folder; None for the empty one."""
+    path = folder / artifacts.LINEAGE
+    return int(artifacts.read_json(path)["version"]) if path.exists() else None
+
+
+def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any]) -> dict[str, Any]:
     examples = artifacts.Examples.read(sources.model)
-    serving = store.pointed("serving")
     return {
         "name": config.name,
         "parent": examples.base_version,
-        "replaces": serving and serving.number,
+        "base": _number(sources.base),
+        "replaces": _number(sources.serving),
         "snapshot": sources.snapshot.name,
         "partitions": list(examples.partitions),
         "trained_until": examples.trained_until,

@@ -65,20 +65,19 @@ def load(model: tf_keras.Model, folder: Path) -> None:
 
 
 def row_maps(spec: NetworkSpec, transform: Transform, base_spec: NetworkSpec, base: Transform) -> dict[str, RowMap]:
-    """For each id with a vocabulary, by its key in the network, where its rows come from.
+    """For each id whose vocabulary is not the base's, by its key in the network, where its rows come from.
 
     Args:
         spec: the network to start.
         transform: its transform.
-        base_spec: the base's network.
+        base_spec: the base's network, on the same features.
         base: the base's transform.
     """
-    base_sizes = dict(zip(base_spec.id_keys, base_spec.id_sizes))
     maps = {}
-    for key, name, size in zip(spec.id_keys, spec.id_names, spec.id_sizes):
-        learned, known = transform.constants[name], base.constants.get(name)
-        if key in base_sizes and isinstance(learned, Vocabulary) and isinstance(known, Vocabulary):
-            maps[key] = _row_map(learned.tokens, size, known.tokens, base_sizes[key])
+    for key, name, size, base_size in zip(spec.id_keys, spec.id_names, spec.id_sizes, base_spec.id_sizes):
+        learned, known = transform.constants[name], base.constants[name]
+        if isinstance(learned, Vocabulary) and isinstance(known, Vocabulary) and learned.tokens != known.tokens:
+            maps[key] = _row_map(learned.tokens, size, known.tokens, base_size)
     return maps
 
 
@@ -110,13 +109,12 @@ def warm_start(model: tf_keras.Model, base: Path, maps: Mapping[str, RowMap]) ->
 
 def _start_layer(layer: tf_keras.layers.Layer, base: list[np.ndarray], rows: RowMap | None, layers: Layers) -> None:
     shapes = [tuple(weight.shape) for weight in layer.weights]
-    is_same = rows is None or np.array_equal(rows.sources, np.arange(len(base[0]) if base else 0))
-    values = base if is_same or not base else [rows.rows(base[0])]
+    values = base if rows is None else [rows.rows(table) for table in base]
     if [value.shape for value in values] != shapes:
         layers.new.append(layer.name)
         return
     layer.set_weights(values)
-    (layers.reused if is_same else layers.remapped).append(layer.name)
+    (layers.reused if rows is None else layers.remapped).append(layer.name)
 
 
 def _start_optimizer(model: tf_keras.Model, path: Path, maps: Mapping[str, RowMap], new: set[str]) -> None:

@@ -2,18 +2,21 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from components.config import ModelConfig, json_schema, load
+from components.config import MODEL_FILE, ModelConfig, json_schema, load
 from components.errors import UserError
 
 Draw = Callable[[ModelConfig, str], Any]
 DEFAULT_WORK = ".evergreen"
+INTERRUPTED = 130
 
 
 def main(draw: Draw) -> None:
@@ -24,31 +27,41 @@ def main(draw: Draw) -> None:
     """
     arguments = _parser().parse_args()
     try:
-        sys.exit(arguments.command(arguments, draw))
-    except UserError as error:
+        code = arguments.command(arguments, draw)
+    except KeyboardInterrupt:
+        code = _refuse("interrupted; run again to go on: finished steps come from the cache", INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (UserError, OSError) as error:
         if arguments.debug:
             raise
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        code = _refuse(str(error), 1)
+    sys.exit(code)
+
+
+def _refuse(sentence: str, code: int) -> int:
+    Console(stderr=True).print(f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pipeline.py", description="Keeps TensorFlow models fresh, small and cheap.")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks, and the tasks' output as it comes")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_compile(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of model.yaml")
-    schema.set_defaults(command=_schema)
+    schema.set_defaults(command=_schema, debug=False)
     return parser
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", type=Path, metavar="MODEL", help="folder of a model, with a model.yaml in it")
+    command.add_argument("model", type=Path, metavar="MODEL", help=f"folder of a model, with a {MODEL_FILE} in it")
     command.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a key of model.yaml"
     )
     command.add_argument("--work", default=DEFAULT_WORK, help="work directory (default: %(default)s)")
+    command.add_argument("--debug", action="store_true", help="show tracebacks and, after a run, its log")
 
 
 def _add_run(commands: Any) -> None:
@@ -68,20 +81,15 @@ def _add_compile(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace, draw: Draw) -> int:
-    from components.orchestration.local_run import run_model  # KFP's local runner is slow to import
+    from components.orchestration.retrain import retrain  # KFP's local runner is slow to import
 
-    config = load(arguments.model, tuple(arguments.set))
+    _check_date(arguments.until)
+    config = _load(arguments)
     work = Path(arguments.work).absolute()
     parameters = {"until": arguments.until, "force": arguments.force, "work_uri": str(work)}
-    succeeded = run_model(
-        draw(config, str(work)),
-        parameters,
-        config,
-        arguments.model,
-        cache=not arguments.no_cache,
-        debug=arguments.debug,
-    )
-    return 0 if succeeded else 1
+    pipeline = draw(config, str(work))
+    cache = not arguments.no_cache
+    return 0 if retrain(pipeline, parameters, config.name, arguments.model, cache, arguments.debug) else 1
 
 
 def _compile(arguments: argparse.Namespace, draw: Draw) -> int:
@@ -89,11 +97,29 @@ def _compile(arguments: argparse.Namespace, draw: Draw) -> int:
 
     if arguments.output.suffix not in (".yaml", ".yml"):
         raise UserError(f"{arguments.output} must end in .yaml; give such a name with -o")
-    pipeline = draw(load(arguments.model, tuple(arguments.set)), arguments.work)
+    config = _load(arguments)
+    pipeline = draw(config, arguments.work)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline, str(arguments.output))
-    Console().print(f"wrote {arguments.output}", highlight=False)
+    console = Console()
+    console.print(f"wrote {arguments.output}", markup=False, highlight=False)
+    for key, place in (("ingest.source", config.ingest.source), ("work_uri (--work)", arguments.work)):
+        if "://" not in place and not place.startswith("{work}"):
+            console.print(f"note: {key} is {place}, a path; a cluster needs one that its pods have, or a URL")
     return 0
+
+
+def _load(arguments: argparse.Namespace) -> ModelConfig:
+    if not arguments.work:
+        raise UserError('--work is ""; give a folder')
+    return load(arguments.model, tuple(arguments.set))
+
+
+def _check_date(until: str) -> None:
+    try:
+        _ = until and date.fromisoformat(until)
+    except ValueError:
+        raise UserError(f"--until is {until}; it must be a date like 2013-09-30") from None
 
 
 def _schema(_arguments: argparse.Namespace, _draw: Draw) -> int:

@@ -7,6 +7,7 @@ from components.orchestration.images import content_hash, image
 from components.schema import canonical_json
 
 TRAINING_STEPS = ("preprocess", "train")
+CHOICE_SECTIONS = ("compress", "evaluate", "deploy")
 MODEL_STEPS = (*TRAINING_STEPS, "compress", "evaluate")
 
 
@@ -18,6 +19,11 @@ def origin(config: ModelConfig) -> str:
 
 
 def training_digest(config: ModelConfig) -> str:
-    """Digest of the configuration and the code that a trained model depends on; a change is worth a retraining."""
+    """Digest of what the model in service depends on; a change of it is worth a run.
+
+    That is the configuration and the code that training depends on, and the configuration of how variants are made,
+    judged and put into service: where only the latter changed, training comes from the cache.
+    """
     parts = [part for step in TRAINING_STEPS for part in (config.for_step(step), content_hash(step))]
+    parts += [getattr(config, section).to_json() for section in CHOICE_SECTIONS]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -34,7 +34,7 @@ def content_hash(step: str) -> str:
 
 
 def carried_files(step: str) -> list[Path]:
-    """The files that a step's image carries: its code, the code that it imports, and its requirements.
+    """The files that a step's image carries: its code, the code that it imports, data beside it, its requirements.
 
     `component.py` is left out: KFP compiles its text into the task.
     """
@@ -44,8 +44,13 @@ def carried_files(step: str) -> list[Path]:
     while waiting:
         carried |= waiting
         waiting = {imported for path in waiting for imported in imported_files(path)} - carried
+    beside = {path for folder in {path.parent for path in carried} for path in folder.iterdir() if _is_data(path)}
     requirements = ROOT / "containers" / step / "requirements.txt"
-    return sorted(carried | ({requirements} if requirements.exists() else set()))
+    return sorted(carried | beside | ({requirements} if requirements.exists() else set()))
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_file() and path.suffix != ".py"
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -38,4 +39,4 @@ def _beat(path: Path, model: str, stop: threading.Event) -> None:
 
 
 def _write(path: Path, model: str) -> None:
-    write_json(path, {"pid": os.getpid(), "model": model, "heartbeat_s": time.time()})
+    write_json(path, {"host": socket.gethostname(), "pid": os.getpid(), "model": model, "heartbeat_s": time.time()})

@@ -1,13 +1,13 @@
-"""One retraining of one model on this machine, through KFP's local runner."""
+"""One run of a pipeline on this machine, through KFP's local runner."""
 
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from kfp import local
 from rich.console import Console
 
 from components import artifacts
-from components.config import ModelConfig
 from components.errors import UserError
 from components.orchestration.images import ROOT
+from components.orchestration.interruption import ends_children
 from components.orchestration.lease import lease
 from components.orchestration.progress import Progress
+from components.report.html import write_report
 from components.report.terminal import print_summary
 
 LOG = "log.txt"
-DATA_SCRIPT = "data.py"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,20 @@ class LocalRun:
 
     @classmethod
     def new(cls, model: str, work: Path) -> "LocalRun":
-        """A run with a name of its own: the time in UTC, the model, four random digits.
+        """A run with a name of its own: the time in UTC, the model, four random digits. Makes its folder.
 
         Raises:
-            UserError: the work directory's path cannot be used.
+            UserError: the work directory cannot be used.
         """
         if "python3" in str(work):
             raise UserError(f"the work directory {work} has python3 in its path, which KFP replaces; choose another")
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        return cls(model, work, f"{stamp}-{model}-{uuid.uuid4().hex[:4]}")
+        run = cls(model, work, f"{stamp}-{model}-{uuid.uuid4().hex[:4]}")
+        try:
+            run.folder.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"the work directory {work} cannot be written ({error.strerror}); choose another") from None
+        return run
 
     @property
     def folder(self) -> Path:
@@ -63,12 +69,38 @@ class LocalRun:
 
         Returns:
             whether all tasks succeeded.
+
+        Raises:
+            KeyboardInterrupt: the run was told to end; its tasks are ended, and its records say so.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         with lease(self.folder, self.model), Progress(self.folder, self.name, console), self._log():
             init_kfp(self.work, cache)
-            with self._environment():
-                return _succeeds(pipeline, arguments)
+            with self._environment(), ends_children():
+                try:
+                    pipeline(**arguments)
+                except KeyboardInterrupt:
+                    self._end_records()
+                    raise
+                except Exception:  # whatever a task or KFP's runner fails with: records and log say why
+                    traceback.print_exc(file=sys.stdout)
+                    return False
+        return True
+
+    def summarize(self, console: Console) -> None:
+        """Prints what the run did and where everything lies; renders the report if finish could not."""
+        records = artifacts.read_records(self.folder)
+        report = self.folder / REPORT
+        if not report.exists():
+            write_report(records, report, self.model, self.name)
+        paths = {"report": report, "model store": self.work / "models" / self.model, "log": self.folder / LOG}
+        print_summary(records, console, self.model, self.name, {key: str(path) for key, path in paths.items()})
+
+    def _end_records(self) -> None:
+        """Marks the steps at work as failed: their processes are gone."""
+        for key, record in artifacts.read_records(self.folder).items():
+            if record.status == "running":
+                record.status, record.error = "failed", "the run was interrupted; run again to go on"
+                artifacts.write_json(self.folder / artifacts.RECORDS / f"{key}.json", asdict(record))
 
     @contextlib.contextmanager
     def _environment(self) -> Iterator[None]:
@@ -95,50 +127,6 @@ class LocalRun:
         with (self.folder / LOG).open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log):
             yield
 
-    def summarize(self, console: Console) -> None:
-        """Prints what the run did and where everything lies."""
-        paths = {
-            "report": self.folder / "report.html",
-            "model store": self.work / "models" / self.model,
-            "log": self.folder / LOG,
-        }
-        records = artifacts.read_records(self.folder)
-        print_summary(records, console, self.model, self.name, {key: str(path) for key, path in paths.items()})
-
-
-def run_model(
-    pipeline: Callable[..., Any],
-    parameters: dict[str, Any],
-    config: ModelConfig,
-    model_folder: Path,
-    cache: bool,
-    debug: bool,
-) -> bool:
-    """Retrains a model once and shows how it went.
-
-    Args:
-        pipeline: the model's KFP pipeline.
-        parameters: its parameters; `work_uri` is the work directory.
-        config: the model's configuration.
-        model_folder: may hold a `data.py` that lays out built-in data.
-        cache: whether results of earlier runs are used.
-        debug: whether the tasks' output is shown after the run.
-
-    Returns:
-        whether the run succeeded; a model that was refused is a success too.
-
-    Raises:
-        UserError: the run could not be started.
-    """
-    console = Console(file=sys.stdout)  # bound now: while the pipeline runs, stdout is the log
-    run = LocalRun.new(config.name, Path(parameters["work_uri"]))
-    lay_out_data(model_folder, run.work, console)
-    succeeded = run.execute(pipeline, parameters, cache, console)
-    if debug:
-        console.print((run.folder / LOG).read_text(encoding="utf-8"), markup=False, highlight=False)
-    run.summarize(console)
-    return succeeded
-
 
 def init_kfp(work: Path, cache: bool) -> None:
     """Sets KFP's local runner up for a work directory.
@@ -151,28 +139,3 @@ def init_kfp(work: Path, cache: bool) -> None:
         workspace_root=str(work / "workspace" / uuid.uuid4().hex),
         enable_caching=cache,
     )
-
-
-def lay_out_data(model_folder: Path, work: Path, console: Console) -> None:
-    """Runs the `data.py` of a model that brings its own data; it leaves complete data alone.
-
-    Raises:
-        UserError: the script failed.
-    """
-    script = model_folder / DATA_SCRIPT
-    if not script.exists():
-        return
-    target = work / "source" / model_folder.name
-    with console.status(f"laying out the data of {model_folder.name}"):
-        done = subprocess.run([sys.executable, str(script), str(target)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"{script} failed ({last}); run it by hand with {target} to see why")
-
-
-def _succeeds(pipeline: Callable[..., Any], arguments: dict[str, Any]) -> bool:
-    try:
-        pipeline(**arguments)
-    except RuntimeError:  # KFP's way to say that a task failed; the task's own record says why
-        return False
-    return True

@@ -7,7 +7,13 @@ from components.orchestration.step import step
 
 @step
 def preprocess(
-    config: str, generation: str, work: str, snapshot: Input[Dataset], base: Input[Model], examples: Output[Dataset]
+    config: str,
+    generation: str,
+    base_digest: str,
+    work: str,
+    snapshot: Input[Dataset],
+    base: Input[Model],
+    examples: Output[Dataset],
 ):
     from pathlib import Path
 

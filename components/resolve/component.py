@@ -6,7 +6,9 @@ from components.orchestration.step import uncached_step
 
 
 @uncached_step
-def resolve(config: str, snapshot: str, work: str) -> NamedTuple("Resolved", base=str, serving=str, generation=str):
+def resolve(config: str, snapshot: str, work: str) -> NamedTuple(
+    "Resolved", base=str, serving=str, base_digest=str, generation=str
+):
     from pathlib import Path
 
     from components.resolve.config import ResolveConfig

@@ -7,27 +7,26 @@ from typing import NamedTuple
 from components import artifacts
 from components.cleanup.cleanup import generation
 from components.resolve.config import ResolveConfig
-from components.store import ModelStore, Version
+from components.store import CHECKSUMS, ModelStore, Version, file_digest
 
 EMPTY = "empty"
 
 
 class Resolved(NamedTuple):
-    """Folders that always exist; the permanent empty one stands for "no model yet"."""
+    """What a run starts from. The folders always exist; the permanent empty one stands for "no model yet"."""
 
     base: str
     """The version to start training from."""
     serving: str
     """The version in service."""
+    base_digest: str
+    """Digest of the base's content: its path is no proof of it, because a store can be deleted and filled anew."""
     generation: str
     """Part of every cached task's inputs: results of an older generation are never found again."""
 
 
 def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
     """Reads the model store.
-
-    The base is the newest good version that was *not* made from this very snapshot: otherwise a repeated run would
-    start from its own result and miss its cache.
 
     Args:
         config: the model's name, where to start, how long results may be reused.
@@ -45,15 +44,20 @@ def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
             generation=current,
             trained_until=base and base.lineage["trained_until"],
         )
-        return Resolved(_folder(base, work), _folder(serving, work), str(current))
+        digest = file_digest(base.path / CHECKSUMS) if base else ""
+        return Resolved(_folder(base, work), _folder(serving, work), digest, str(current))
 
 
 def _base(store: ModelStore, serving: Version | None, snapshot: Path) -> Version | None:
-    """The newest version made from other data; versions newer than the one in service are not known to be good."""
-    if serving is None:
-        return None
-    candidates = (version for version in reversed(store.versions()) if version.number <= serving.number)
-    return next((version for version in candidates if version.lineage["snapshot"] != snapshot.name), None)
+    """The version in service, which is known to be good.
+
+    Where that was made from this very snapshot, it is the base that it had itself: otherwise a repeated run would start
+    from its own result and miss its cache.
+    """
+    if serving is None or serving.lineage["snapshot"] != snapshot.name:
+        return serving
+    number = serving.lineage["base"]
+    return None if number is None else store.version(number)
 
 
 def _folder(version: Version | None, work: Path) -> str:

@@ -6,7 +6,15 @@ from components.orchestration.step import step
 
 
 @step
-def train(config: str, generation: str, work: str, examples: Input[Dataset], base: Input[Model], model: Output[Model]):
+def train(
+    config: str,
+    generation: str,
+    base_digest: str,
+    work: str,
+    examples: Input[Dataset],
+    base: Input[Model],
+    model: Output[Model],
+):
     from pathlib import Path
 
     from components.schema import parse

@@ -10,6 +10,7 @@ from components import artifacts
 from components.errors import UserError
 from components.features.transform import Transform
 from components.learning import fit, input, networks, saved_model, weights
+from components.learning.config import Network
 from components.learning.legacy_keras import tf_keras
 from components.learning.networks import NetworkSpec
 from components.train.config import Train, TrainConfig
@@ -57,7 +58,7 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         artifacts.write_json(folder / artifacts.TRAINING, details)
 
 
-def choose_start(network: networks.Network, examples: artifacts.Examples, base: Path) -> Start:
+def choose_start(network: Network, examples: artifacts.Examples, base: Path) -> Start:
     """Warm from the base's weights where preprocess kept the base's ids and the network is the same; else cold.
 
     A warm network keeps the base's embedding widths, which would follow a grown vocabulary otherwise.

@@ -59,7 +59,7 @@ class ValidateConfig(Section):
 
     @property
     def read_columns(self) -> tuple[str, ...]:
-        """The columns that a feature reads, in the order of their declaration."""
+        """The columns that a feature reads, in the order of the declared columns."""
         read = {column for feature in self.features for column in feature.source_columns}
         return tuple(name for name in self.data.columns if name in read)
 

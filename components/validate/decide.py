@@ -24,6 +24,8 @@ class Situation:
     new_rows: int
     """Their labelled rows."""
     min_new_rows: int
+    withdrawn: int | None = None
+    """A version that was made of this very snapshot and description, and was taken out of service."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,22 @@ class Decision:
 
     answer: Answer
     reason: str
+    drift_decides: bool = False
+    """Whether there are new rows, too few of them to retrain unless they drifted."""
 
 
 def decide(situation: Situation) -> Decision:
-    """Decides by the first rule that holds: forced, no model, changed description, new data, nothing."""
+    """Decides by the first rule that holds: forced, no model, withdrawn, changed description, new data, nothing."""
     if situation.forced:
         return Decision("retrain", "forced by the run's parameter force")
     if situation.version is None:
         return Decision("retrain", "no model is in service yet")
+    if situation.withdrawn is not None:
+        made = f"version {situation.withdrawn}, which was made from this very snapshot and configuration, was withdrawn"
+        return Decision("nothing", f"{made}; version {situation.version} stays in service until something changes")
     if not situation.same_digest:
         version = situation.version
-        return Decision("retrain", f"the configuration or code of training has changed since version {version}")
+        return Decision("retrain", f"the configuration or the code of training has changed since version {version}")
     if situation.new_partitions:
         return _by_new_rows(situation)
     return Decision("nothing", _why_nothing(situation))
@@ -53,7 +60,8 @@ def _by_new_rows(situation: Situation) -> Decision:
     what = f"{rows} of {parts} since version {situation.version}"
     if situation.new_rows >= situation.min_new_rows:
         return Decision("retrain", f"new data: {what}")
-    return Decision("nothing", f"too little new data: {what}, fewer than min_new_rows {situation.min_new_rows:,}")
+    few = f"too little new data: {what}, fewer than min_new_rows {situation.min_new_rows:,}"
+    return Decision("nothing", few, drift_decides=True)
 
 
 def _why_nothing(situation: Situation) -> str:
@@ -68,7 +76,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def with_drift(decision: Decision, drift: dict[str, tuple[float, float]]) -> Decision:
-    """Adds to the reason which columns drifted.
+    """Adds to the reason which columns drifted; where there are too few new rows, drift is reason enough to retrain.
 
     Args:
         decision: what was decided.
@@ -77,4 +85,6 @@ def with_drift(decision: Decision, drift: dict[str, tuple[float, float]]) -> Dec
     if not drift:
         return decision
     columns = ", ".join(f"{name} ({distance:.2f} > {limit:g})" for name, (distance, limit) in drift.items())
+    if decision.drift_decides:
+        return Decision("retrain", f"drift over the limit in {columns}; otherwise {decision.reason}")
     return Decision(decision.answer, f"{decision.reason}; drift over the limit in {columns}")

@@ -12,6 +12,7 @@ from typing import Any
 from components import artifacts
 from components.artifacts import LINEAGE, STATISTICS, Partition, Snapshot
 from components.errors import UserError
+from components.store import ModelStore
 from components.validate import anomalies, drift
 from components.validate.anomalies import Anomaly, Summaries
 from components.validate.config import ValidateConfig
@@ -30,7 +31,7 @@ def validate(
     work: Path,
     statistics: Path,
 ) -> Answer:
-    """Decides whether to retrain; data is read only when the answer is "retrain".
+    """Decides whether to retrain; data is read only when there is reason to, or drift in few new rows may be one.
 
     The record's details hold `decision`, `reason`, `new_rows` (labelled rows that the version in service was not
     trained on), `anomalies`, `drift`, `drift_skipped` (column → why it was not measured) and `columns`.
@@ -49,13 +50,15 @@ def validate(
     """
     with artifacts.recorded("validate", work, [snapshot], statistics) as details:
         current, version = Snapshot.read(snapshot), _Version.read(serving)
-        situation = _situation(current, version, config, training_digest, force)
+        situation = _situation(current, version, config, training_digest, force, work)
         decision = decide(situation)
         details.update(new_rows=situation.new_rows, anomalies=[], drift={}, drift_skipped={})
-        if decision.answer == "nothing" and version.statistics is not None:
-            described = version.statistics
-        else:
+        described: Mapping[str, Any] | None = None
+        if decision.answer == "retrain" or decision.drift_decides or version.statistics is None:
             described, decision = _examine(current, version, config, decision, details)
+        if decision.answer == "nothing":
+            described = version.statistics or described
+        assert described is not None
         artifacts.write_json(statistics / STATISTICS, described)
         details.update(_columns(described), decision=decision.answer, reason=decision.reason)
         return decision.answer
@@ -82,7 +85,7 @@ class _Version:
 
 
 def _situation(
-    snapshot: Snapshot, version: _Version, config: ValidateConfig, training_digest: str, force: bool
+    snapshot: Snapshot, version: _Version, config: ValidateConfig, training_digest: str, force: bool, work: Path
 ) -> Situation:
     new = version.new(snapshot)
     return Situation(
@@ -94,7 +97,20 @@ def _situation(
         new_partitions=len(new),
         new_rows=sum(part.rows - part.unlabelled for part in new),
         min_new_rows=config.validate_.min_new_rows,
+        withdrawn=_withdrawn(version, snapshot, training_digest, work),
     )
+
+
+def _withdrawn(version: _Version, snapshot: Snapshot, training_digest: str, work: Path) -> int | None:
+    if not version.lineage:
+        return None
+    store = ModelStore(work, version.lineage.get("name", ""))
+    made_of = {"snapshot": snapshot.digest, "training_digest": training_digest}
+    for number in store.withdrawn():
+        lineage = store.version(number).lineage
+        if all(lineage.get(key) == value for key, value in made_of.items()):
+            return number
+    return None
 
 
 def _examine(

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -69,12 +70,12 @@ def lay_out(target: Path) -> None:
     sizes = {}
     for month in range(1, 13):
         path = target / f"flights-{YEAR}-{month:02}.parquet"
-        beside = path.with_name(f".{path.name}.tmp")
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         pq.write_table(rows.filter(pc.equal(months, month)), beside, compression="zstd")
         beside.replace(path)
         sizes[path.name] = path.stat().st_size
     manifest = {"made_by": _own_digest(), "rows": rows.num_rows, "bytes": sizes}
-    beside = target / f".{MANIFEST}.tmp"
+    beside = target / f".{MANIFEST}.{os.getpid()}.tmp"
     beside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     beside.replace(target / MANIFEST)
 

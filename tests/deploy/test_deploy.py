@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import yaml
 from components import artifacts
 from components.deploy.config import Deploy, DeployConfig
 from components.deploy.deploy import Sources, deploy
+from components.errors import UserError
 from components.features.columns import Column, Data
 from components.features.declaration import Vocabulary
 from components.features.declared import Category
@@ -25,7 +27,8 @@ ORIGIN = {"training_digest": "digest", "images": {"train": "evergreen-python-tra
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    made = Sources(*(tmp_path / name for name in ("chosen", "model", "statistics", "snapshot-s1")))
+    names = ("chosen", "model", "statistics", "snapshot-s1", "empty", "empty")
+    made = Sources(*(tmp_path / name for name in names))
     for folder in (made.chosen / "serving", made.model / "saved_model", made.statistics, made.snapshot):
         folder.mkdir(parents=True)
     transform = Transform(
@@ -68,20 +71,47 @@ def test_repeating_a_deployment_makes_no_second_version(sources: Sources, tmp_pa
     assert [version.number for version in ModelStore(tmp_path, "m").versions()] == [1]
 
 
-def test_another_model_is_another_version(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), ORIGIN, tmp_path)
+def _second(sources: Sources, serving: Path) -> Sources:
+    """Another model, compared with the version in `serving`."""
     (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
-    deploy(sources, _config(), ORIGIN, tmp_path)
+    return replace(sources, serving=serving, base=serving)
+
+
+def test_another_model_is_another_version(sources: Sources, tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    deploy(_second(sources, store.version(1).path), _config(), ORIGIN, tmp_path)
     assert store.pointed("serving") == store.version(2)
     assert store.pointed("previous") == store.version(1)
+    assert store.version(2).lineage["base"] == store.version(2).lineage["replaces"] == 1
+
+
+def test_a_model_is_not_put_in_place_of_one_it_was_not_compared_with(sources: Sources, tmp_path: Path) -> None:
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    with pytest.raises(UserError, match="version 1 went into service while this run compared its model with none"):
+        deploy(_second(sources, sources.serving), _config(), ORIGIN, tmp_path)
+    store = ModelStore(tmp_path, "m")
+    assert store.pointed("serving") == store.version(1)
+
+
+def test_a_withdrawn_version_does_not_come_back_by_itself(sources: Sources, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    second = _second(sources, store.version(1).path)
+    deploy(second, _config(), ORIGIN, tmp_path)
+    store.point("serving", store.version(1))
+    with pytest.raises(UserError, match="version 2 was withdrawn"):
+        deploy(second, _config(), ORIGIN, tmp_path)
+    assert store.pointed("serving") == store.version(1)
+    store.point("serving", store.version(2))
+    deploy(second, _config(), ORIGIN, tmp_path)
+    assert store.pointed("serving") == store.version(2), "pointing to it by hand puts it back"
 
 
 def test_a_candidate_leaves_the_model_in_service(sources: Sources, tmp_path: Path) -> None:
-    deploy(sources, _config(), ORIGIN, tmp_path)
-    (sources.chosen / "serving" / "model.tflite").write_bytes(b"model two")
-    deploy(sources, _config("candidate"), ORIGIN, tmp_path)
     store = ModelStore(tmp_path, "m")
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    deploy(_second(sources, store.version(1).path), _config("candidate"), ORIGIN, tmp_path)
     assert store.pointed("serving") == store.version(1)
     assert store.pointed("candidate") == store.version(2)
 

@@ -1,4 +1,6 @@
-from components.orchestration.images import ROOT, carried_files, content_hash, image
+from pathlib import Path
+
+from components.orchestration.images import ROOT, carried_files, content_hash, image, imported_files
 
 STEPS = sorted(path.parent.name for path in (ROOT / "components").glob("*/component.py"))
 
@@ -14,10 +16,14 @@ def test_an_image_carries_its_step_what_that_imports_and_its_requirements() -> N
     assert "components/train/train.py" not in carried
 
 
-def test_imports_inside_functions_count() -> None:
-    for step in STEPS:
-        for path in carried_files(step):
-            assert path.name != "component.py"
+def test_imports_inside_functions_count(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("def f():\n    from components.store import ModelStore\n    return ModelStore\n")
+    assert imported_files(module) == {ROOT / "components" / "store.py"}
+
+
+def test_data_files_beside_the_code_count() -> None:
+    assert "components/report/style.css" in _carried("finish")
 
 
 def test_the_tag_changes_with_the_code_and_only_for_the_steps_that_carry_it(monkeypatch, tmp_path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ def _config(start: str = "warm", days: int = 30) -> ResolveConfig:
     return ResolveConfig(name="m", resolve=Resolve(start=start), retention=Retention(days=days))
 
 
-def _version(work: Path, snapshot: str) -> Version:
-    lineage = {"snapshot": snapshot, "trained_until": 1000}
+def _version(work: Path, snapshot: str, base: int | None = None) -> Version:
+    lineage = {"snapshot": snapshot, "trained_until": 1000, "base": base}
     return ModelStore(work, "m").add(lambda folder, _: artifacts.write_json(folder / artifacts.LINEAGE, lineage))
 
 
@@ -31,23 +32,44 @@ def test_without_a_model_both_folders_are_the_same_empty_one(tmp_path: Path) -> 
     assert resolve(_config(), tmp_path, tmp_path / "s2").base == found.base
 
 
-def test_the_base_is_the_newest_version_that_was_made_from_other_data(tmp_path: Path) -> None:
+def test_the_base_is_the_version_in_service(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     store.point("serving", _version(tmp_path, "s1"))
-    assert _base(tmp_path, "s1") == "empty", "a repeated run finds the same inputs, so its cache"
     assert _base(tmp_path, "s2") == "1"
-    store.point("serving", _version(tmp_path, "s2"))
-    assert _base(tmp_path, "s2") == "1"
+    store.point("serving", _version(tmp_path, "s2", base=1))
     assert _base(tmp_path, "s3") == "2"
 
 
-def test_a_version_that_was_rolled_back_is_no_base(tmp_path: Path) -> None:
+def test_a_repeated_run_has_the_base_that_the_first_had(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
-    good, bad = _version(tmp_path, "s1"), _version(tmp_path, "s2")
+    store.point("serving", _version(tmp_path, "s1"))
+    assert _base(tmp_path, "s1") == "empty"
+    store.point("serving", _version(tmp_path, "s2", base=1))
+    assert _base(tmp_path, "s2") == "1"
+
+
+def test_a_version_that_was_rolled_back_is_never_a_base(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    good, bad = _version(tmp_path, "s1"), _version(tmp_path, "s2", base=1)
     store.point("serving", bad)
     store.point("serving", good)
     assert _base(tmp_path, "s3") == "1"
     assert Path(resolve(_config(), tmp_path, tmp_path / "s3").serving).name == "1"
+    store.point("serving", _version(tmp_path, "s3", base=1))
+    assert _base(tmp_path, "s3") == "1", "the rerun has the base of the first run, and not version 2"
+
+
+def test_a_store_that_was_filled_anew_gives_another_digest(tmp_path: Path) -> None:
+    def digest() -> str:
+        return resolve(_config(), tmp_path, tmp_path / "s2").base_digest
+
+    assert digest() == ""
+    store = ModelStore(tmp_path, "m")
+    store.point("serving", _version(tmp_path, "s1"))
+    before = digest()
+    shutil.rmtree(store.root)
+    store.point("serving", _version(tmp_path, "s0"))
+    assert before and digest() not in ("", before)
 
 
 def test_a_cold_start_has_no_base(tmp_path: Path) -> None:

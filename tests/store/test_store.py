@@ -1,4 +1,5 @@
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,48 @@ def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
         store.pointed("serving")
 
 
+def test_a_pointer_to_nothing_can_be_moved(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    first, second = store.add(_fill), store.add(_fill)
+    store.point("serving", second)
+    shutil.rmtree(second.path)
+    assert store.point("serving", first) is None
+    assert store.pointed("serving") == first
+
+
+def test_a_version_without_checksums_is_refused(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    version = store.add(_fill)
+    (version.path / "checksums.json").unlink()
+    with pytest.raises(UserError, match=r"checksums\.json is missing"):
+        store.point("serving", version)
+
+
+def test_only_one_of_two_that_were_compared_with_the_same_version_goes_into_service(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    first, second, third = (store.add(_fill) for _ in range(3))
+    assert store.replace(None, first) is None
+    assert store.replace(1, second) == first
+    with pytest.raises(UserError, match="version 2 went into service while this run compared its model with version 1"):
+        store.replace(1, third)
+    assert store.replace(1, second) == second, "a repeated deployment of the same version is no conflict"
+    assert store.pointed("serving") == second
+
+
+def test_moving_back_withdraws_and_moving_forth_forgives(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    first, second = store.add(_fill), store.add(_fill)
+    store.point("serving", first)
+    store.point("serving", second)
+    assert store.withdrawn() == ()
+    store.point("serving", first)
+    assert store.withdrawn() == (2,)
+    with pytest.raises(UserError, match="version 2 was withdrawn"):
+        store.replace(1, second)
+    store.point("serving", second)
+    assert store.withdrawn() == ()
+
+
 def test_an_unknown_version_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     store.add(_fill)
@@ -96,5 +139,6 @@ def test_an_unknown_version_is_refused_with_the_known_ones(tmp_path: Path) -> No
 def test_unfinished_folders_are_no_versions(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     (store.root / "versions" / ".1.abc.tmp").mkdir(parents=True)
+    (store.root / "versions" / "7").write_text("a file is no version")
     assert store.versions() == []
     assert store.add(_fill) == Version(1, store.root / "versions" / "1")

@@ -20,7 +20,7 @@ LAYERS = (
     {"config"},
     {"orchestration"},
 )
-SIDEWAYS = {("cleanup", "store"), ("predictor", "learning")}
+SIDEWAYS = {("cleanup", "store")}
 LIGHT = ("config", "artifacts", "store", "schema", "predictor", "report", "cleanup")
 LIGHT_STEPS = ("ingest", "resolve", "validate", "evaluate", "deploy", "finish")
 HEAVY_PACKAGES = {"tensorflow", "tensorflow_transform", "apache_beam", "tf_keras", "keras", "tfx_bsl"}
@@ -114,6 +114,15 @@ def test_drawing_the_pipeline_imports_no_tensorflow() -> None:
     code = "import sys, pipeline; print([name for name in ('tensorflow', 'apache_beam') if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("step", LIGHT_STEPS)
+def test_a_light_step_loads_no_tensorflow_even_indirectly(step: str) -> None:
+    import subprocess
+    import sys
+
+    code = f"import sys, components.{step}.{step}; sys.exit(bool({HEAVY_PACKAGES!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:

@@ -30,9 +30,20 @@ NEW = {"same_snapshot": False, "new_partitions": 2, "new_rows": 1234}
             "too little new data: 1,234 new labelled rows of 2 partitions since",
         ),
         ({**NEW, "new_rows": 0}, "nothing", "fewer than min_new_rows 1"),
-        ({"same_digest": False}, "retrain", "the configuration or code of training has changed since version 3"),
-        ({**NEW, "same_digest": False}, "retrain", "the configuration or code of training has changed"),
+        ({"same_digest": False}, "retrain", "the configuration or the code of training has changed since version 3"),
+        ({**NEW, "same_digest": False}, "retrain", "the configuration or the code of training has changed"),
         ({"version": None, "same_digest": False, **NEW}, "retrain", "no model is in service yet"),
+        (
+            {"withdrawn": 4},
+            "nothing",
+            "version 4, which was made from this very snapshot and configuration, was withdrawn",
+        ),
+        (
+            {**NEW, "withdrawn": 4, "same_digest": False},
+            "nothing",
+            "version 3 stays in service until something changes",
+        ),
+        ({"forced": True, "withdrawn": 4}, "retrain", "forced"),
         ({"forced": True}, "retrain", "forced by the run's parameter force"),
         ({"forced": True, "version": None}, "retrain", "forced"),
     ],
@@ -41,6 +52,14 @@ def test_the_first_rule_that_holds_decides(changed, answer, reason):
     decision = decide(replace(USUAL, **changed))
     assert decision.answer == answer
     assert reason in decision.reason
+
+
+def test_drift_in_too_few_new_rows_is_reason_enough():
+    few = decide(replace(USUAL, **{**NEW, "min_new_rows": 2000}))
+    assert with_drift(few, {}).answer == "nothing"
+    drifted = with_drift(few, {"temp": (0.3, 0.1)})
+    assert drifted.answer == "retrain"
+    assert drifted.reason.startswith("drift over the limit in temp (0.30 > 0.1); otherwise too little new data")
 
 
 def test_drift_is_told_beside_new_data():

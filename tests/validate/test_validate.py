@@ -88,6 +88,14 @@ def test_too_few_new_rows_are_nothing(feed, served):
     assert outcome.statistics["rows"] == 2000
 
 
+def test_too_few_new_rows_that_drifted_are_retrained_on(feed, served):
+    first, serving = served
+    hot = feed.rows(500, seed=1, temp=np.random.default_rng(2).normal(35, 5, 500))
+    outcome = feed.run(feed.snapshot(first, feed.partition("p2", hot)), serving, min_new_rows=1000)
+    assert outcome.answer == "retrain"
+    assert outcome.details["reason"].startswith("drift over the limit in temp")
+
+
 def test_few_new_rows_are_not_measured_for_drift_and_the_record_says_so(feed, served):
     first, serving = served
     outcome = feed.run(feed.snapshot(first, feed.partition("p2", feed.rows(40, seed=1))), serving)
