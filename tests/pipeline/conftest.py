@@ -22,7 +22,7 @@ SMALL = {
     "preprocess": {"heldout_days": 6, "validation_days": 5},
     "train": {"epochs": 2, "batch_size": 256},
     "evaluate": {"min_quality": 0.3, "max_loss": 1.0, "max_variant_loss": 0.2, "slices": ["origin"]},
-    "validate": {"stop_on": "error"},
+    "validate": {"max_unseen": 1.0},
     "ingest": {"source": "{work}/source/flights/*.parquet"},
 }
 
