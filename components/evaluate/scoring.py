@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from components.errors import UserError
 from components.features.columns import Data, RawBatch, dense
+from components.features.labels import label_numbers
 from components.predictor.predictor import Predictor
 
 ROWS_AT_ONCE = 4096
@@ -98,13 +99,7 @@ def _joined(pieces: list[Scores], unlabelled: int) -> Scores:
 def _labels(values: pa.Array, data: Data) -> np.ndarray:
     if data.task == "regression":
         return np.asarray(values.cast(pa.float64()))
-    classes = pa.array(list(data.label_classes)).cast(values.type)
-    indexes = pc.index_in(values, value_set=classes)
-    if indexes.null_count:
-        unknown = values.filter(pc.is_null(indexes))[0].as_py()
-        known = ", ".join(str(name) for name in data.label_classes)
-        raise UserError(f"the label {data.label} is {unknown!r} in a held-out row; data.classes has {known}: add it")
-    return np.asarray(indexes).astype(np.int64)
+    return label_numbers(pa.chunked_array([values]), data).astype(np.int64)
 
 
 def _check_classes(labels: np.ndarray, data: Data, heldout: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from components.artifacts import Snapshot
 from components.features.columns import MISSING_INTEGER, Data
-from components.preprocess.labels import label_numbers
+from components.features.labels import label_numbers
 
 DAY_US = 86_400_000_000
 NO_DAY = MISSING_INTEGER // DAY_US

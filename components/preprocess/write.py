@@ -15,9 +15,9 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamples
 
 from components.features.columns import Data, dense
 from components.features.declared import Features
+from components.features.labels import label_numbers
 from components.features.transform import source_columns
 from components.preprocess.beam_pipeline import beam_pipeline
-from components.preprocess.labels import label_numbers
 from components.preprocess.pieces import Piece, Shard
 
 ROW_GROUP_ROWS = 16_384

@@ -6,7 +6,7 @@ import pytest
 
 from components.errors import UserError
 from components.features.columns import Data
-from components.preprocess.labels import label_numbers
+from components.features.labels import label_numbers
 from components.schema import parse
 
 
