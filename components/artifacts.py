@@ -261,7 +261,8 @@ def recorded(
     """
     folder = run_folder(work, run_name()) / RECORDS
     if step == FIRST_STEP and run_name() == UNNAMED_RUN:
-        shutil.rmtree(folder, ignore_errors=True)  # what the last run without a name left
+        for path in folder.glob("*.json"):  # what the last run without a name left
+            path.unlink(missing_ok=True)
     record = Record(step, run_name(), time.time(), startup_s=_process_age_s())
     carried = [path for artifact in inputs for path in sorted((artifact / RECORDS).glob("*.json"))]
     for path in carried:

@@ -79,6 +79,9 @@ class CsvReader:
 def _header(path: Path) -> list[str]:
     try:
         with path.open(encoding=ENCODING, errors="surrogateescape", newline="") as file:
+            line = file.readline()
+            line.encode()  # before csv, which refuses some of what is not UTF-8 without saying so
+            file.seek(0)
             names = next(csv.reader(file), [])
         "".join(names).encode()
     except UnicodeEncodeError:

@@ -119,3 +119,14 @@ def test_a_snapshot_is_written_once(tmp_path: Path) -> None:
 def test_bytes_are_written_below_new_folders(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a" / "b", b"x")
     assert (tmp_path / "a" / "b").read_bytes() == b"x"
+
+
+def test_a_run_without_a_name_begins_without_the_records_of_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(artifacts.RUN_VARIABLE)
+    for steps in (("ingest", "deploy"), ("ingest",)):
+        for step in steps:
+            with recorded(step, tmp_path):
+                pass
+    assert set(read_records(artifacts.run_folder(tmp_path, artifacts.UNNAMED_RUN))) == {"ingest"}
