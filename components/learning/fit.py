@@ -1,6 +1,11 @@
-"""The fit loop: Adam, a learning rate that drops where validation stalls, early stopping, the best epoch kept."""
+"""The fit loop: Adam, early stopping, the best epoch kept; then, if wanted, anew on all examples for as many epochs.
+
+Validation examples are the newest ones where rows are ordered by time, and the newest tell most about what comes next.
+They choose the number of epochs, and then they are trained on too.
+"""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +17,6 @@ log = logging.getLogger(__name__)
 METRICS: dict[str, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 """The validation metric of each task."""
 LOWER_IS_BETTER = "rmse"
-DROP = 0.2
 STEPS_PER_EXECUTION = 50
 
 
@@ -24,9 +28,7 @@ class Schedule:
     """Most epochs."""
     learning_rate: float
     patience: int
-    """Epochs without improvement after which the learning rate drops, or training stops."""
-    drops: int
-    """How often the learning rate drops before training stops."""
+    """Epochs without improvement after which training stops."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Epoch:
     """Mean over the training examples while the weights change."""
     validation_loss: float
     validation_metric: float
-    learning_rate: float
     seconds: float
 
 
@@ -53,6 +54,16 @@ class Fitted:
     """From 1 on."""
     stopped: str
     """Why training ended, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """How the training on all examples went."""
+
+    epochs: int
+    loss: float
+    """Of the last epoch."""
+    seconds: float
 
 
 def compile_model(model: tf_keras.Model, spec: NetworkSpec, learning_rate: float) -> None:
@@ -80,8 +91,57 @@ def fit(
     return Fitted(tuple(keeper.history), keeper.metric, keeper.best_epoch, keeper.stopped)
 
 
+class Beginning:
+    """The state of a compiled network before it is trained, to come back to."""
+
+    def __init__(self, model: tf_keras.Model) -> None:
+        self._weights = model.get_weights()
+        self._optimizer = [variable.numpy() for variable in model.optimizer.variables]
+
+    def restore(self, model: tf_keras.Model) -> None:
+        """Gives a network its weights and its optimizer's state back."""
+        model.set_weights(self._weights)
+        for variable, value in zip(model.optimizer.variables, self._optimizer):
+            variable.assign(value)
+
+
+def refit(model: tf_keras.Model, beginning: Beginning, examples: tf.data.Dataset, epochs: int, rate: float) -> Refitted:
+    """Trains anew for a known number of epochs, with a learning rate that falls along a cosine to zero.
+
+    Args:
+        model: compiled by `compile_model`.
+        beginning: where to start.
+        examples: (inputs, label) batches.
+        epochs: how many.
+        rate: the learning rate at the beginning.
+    """
+    started_s = time.perf_counter()
+    beginning.restore(model)
+    cosine = _Cosine(rate, len(examples) * epochs)
+    history = model.fit(examples, epochs=epochs, callbacks=[cosine], verbose=0).history
+    seconds = time.perf_counter() - started_s
+    log.info("%d epochs on all examples: loss %.5f (%.1f s)", epochs, history["loss"][-1], seconds)
+    return Refitted(epochs, history["loss"][-1], seconds)
+
+
+class _Cosine(tf_keras.callbacks.Callback):
+    """Sets the learning rate before each execution of some steps."""
+
+    def __init__(self, rate: float, steps: int) -> None:
+        super().__init__()
+        self._rate = rate
+        self._steps = steps
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self._first = int(self.model.optimizer.iterations)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        done = (int(self.model.optimizer.iterations) - self._first) / self._steps
+        self.model.optimizer.learning_rate.assign(self._rate * (1 + math.cos(math.pi * done)) / 2)
+
+
 class _Keeper(tf_keras.callbacks.Callback):
-    """Logs each epoch, keeps the best weights and goes back to them where validation stalls.
+    """Logs each epoch, keeps the best weights and stops where validation stalls.
 
     An epoch is better by its metric, or by its loss where the metric is equal, as it often is with few examples.
     """
@@ -93,7 +153,6 @@ class _Keeper(tf_keras.callbacks.Callback):
         self.best_epoch = 0
         self.stopped = f"all {schedule.epochs} epochs are done"
         self._schedule = schedule
-        self._drops_left = schedule.drops
         self._waited = 0
         self._best = (float("-inf"), float("-inf"))
 
@@ -111,30 +170,20 @@ class _Keeper(tf_keras.callbacks.Callback):
             return
         self._waited += 1
         if self._waited >= self._schedule.patience:
-            self._stalled()
+            epochs = self._schedule.patience
+            self.stopped = f"{self.metric} did not improve for {epochs} epoch{'s' if epochs > 1 else ''}"
+            self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         self.model.set_weights(self._weights)
 
-    def _stalled(self) -> None:
-        if not self._drops_left:
-            epochs = self._schedule.patience
-            self.stopped = f"{self.metric} did not improve for {epochs} epoch{'s' if epochs > 1 else ''}"
-            self.model.stop_training = True
-            return
-        self._drops_left -= 1
-        self._waited = 0
-        self.model.set_weights(self._weights)
-        self.model.optimizer.learning_rate.assign(DROP * self.model.optimizer.learning_rate)
-
     def _note(self, epoch: int, logs: dict[str, float]) -> None:
         metric = logs[f"val_{self.metric}"]
         seconds = time.perf_counter() - self._started_s
-        rate = float(self.model.optimizer.learning_rate)
-        self.history.append(Epoch(epoch, logs["loss"], logs["val_loss"], metric, rate, seconds))
+        self.history.append(Epoch(epoch, logs["loss"], logs["val_loss"], metric, seconds))
         log.info(
-            "epoch %d: loss %.5f, validation loss %.5f, %s %.5f (learning rate %.2g, %.1f s)",
-            epoch, logs["loss"], logs["val_loss"], self.metric, metric, rate, seconds,
+            "epoch %d: loss %.5f, validation loss %.5f, %s %.5f (%.1f s)",
+            epoch, logs["loss"], logs["val_loss"], self.metric, metric, seconds,
         )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ READ_ROWS = 4096
 SHUFFLED_ROWS = 2**17
 INTERLEAVED_SHARDS = 16
 
+Parts = tuple[str, ...]
+"""`train`, `validation`, or both."""
 Columns = dict[str, np.ndarray]
 """`floats` (rows, F) float32 and `ids` (rows, I) int32, each absent where its width is 0; `label` (rows, 1) float32."""
 
@@ -37,19 +39,23 @@ class Reader:
         self._format = {name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width}
         self._format[LABEL] = tf.io.FixedLenFeature([1], tf.float32)
 
-    def size_bytes(self, part: str) -> int:
-        """Memory that a part takes once it is parsed."""
-        width = len(self._examples.float_names) + len(self._examples.id_sizes) + 1
-        return self._examples.rows[part] * width * 4
+    def rows(self, parts: Parts) -> int:
+        """Number of examples."""
+        return sum(self._examples.rows[part] for part in parts)
 
-    def columns(self, part: str, rows: int | None = None) -> Columns:
-        """A part's examples as arrays, in the order of the shards.
+    def size_bytes(self, parts: Parts) -> int:
+        """Memory that the examples take once they are parsed."""
+        width = len(self._examples.float_names) + len(self._examples.id_sizes) + 1
+        return self.rows(parts) * width * 4
+
+    def columns(self, parts: Parts, rows: int | None = None) -> Columns:
+        """Examples as arrays, in an order that is always the same.
 
         Args:
-            part: `train` or `validation`.
+            parts: which examples.
             rows: how many of the first rows; None for all.
         """
-        chunks = self._shards(part).interleave(
+        chunks = self._shards(parts).interleave(
             lambda shard: _records(shard).batch(READ_ROWS).map(self._parse),
             cycle_length=INTERLEAVED_SHARDS,
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -59,11 +65,11 @@ class Reader:
         parsed = list(chunks.as_numpy_iterator())
         return {name: np.concatenate([chunk[name] for chunk in parsed]) for name in self._format}
 
-    def streamed(self, part: str, batch_size: int, seed: int | None) -> tf.data.Dataset:
-        """A part's examples read anew in each epoch, as (inputs, label) batches; shuffled unless `seed` is None."""
-        shards = self._shards(part)
+    def streamed(self, parts: Parts, batch_size: int, seed: int | None) -> tf.data.Dataset:
+        """Examples read anew in each epoch, as (inputs, label) batches; shuffled unless `seed` is None."""
+        shards = self._shards(parts)
         if seed is not None:
-            shards = shards.shuffle(len(self._examples.shards[part]), seed=seed)
+            shards = shards.shuffle(len(shards), seed=seed)
         chunks = shards.interleave(
             lambda shard: _records(shard).batch(CHUNK_ROWS),
             cycle_length=INTERLEAVED_SHARDS,
@@ -72,11 +78,12 @@ class Reader:
         if seed is not None:
             chunks = chunks.shuffle(SHUFFLED_ROWS // CHUNK_ROWS, seed=seed)
         batches = chunks.rebatch(batch_size).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE).map(_split)
-        count = -(-self._examples.rows[part] // batch_size)
+        count = -(-self.rows(parts) // batch_size)
         return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
 
-    def _shards(self, part: str) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices([str(path) for path in self._examples.paths(self._folder, part)])
+    def _shards(self, parts: Parts) -> tf.data.Dataset:
+        paths = [str(path) for part in parts for path in self._examples.paths(self._folder, part)]
+        return tf.data.Dataset.from_tensor_slices(paths)
 
     def _parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(records, self._format)
@@ -86,25 +93,25 @@ class Reader:
 
 
 def dataset(
-    folder: Path, examples: artifacts.Examples, part: str, batch_size: int, seed: int | None, cache_bytes: int
+    folder: Path, examples: artifacts.Examples, parts: Parts, batch_size: int, seed: int | None, cache_bytes: int
 ) -> tf.data.Dataset:
-    """A part's examples as batches for `fit`: every example once an epoch, the last batch as small as it is.
+    """Examples as batches for `fit`: every example once an epoch, the last batch as small as it is.
 
     Args:
         folder: the artifact of preprocess.
         examples: its description.
-        part: `train` or `validation`.
+        parts: which examples.
         batch_size: examples per batch.
         seed: of the order, which differs from epoch to epoch; None leaves the order as it is on disk.
-        cache_bytes: parts up to this size are kept in memory.
+        cache_bytes: examples up to this size are kept in memory.
 
     Returns:
         (inputs, label) batches; inputs as `networks.build` names them, label (batch, 1) float32.
     """
     reader = Reader(folder, examples)
-    if reader.size_bytes(part) > cache_bytes:
-        return reader.streamed(part, batch_size, seed)
-    return in_memory(reader.columns(part), batch_size, seed)
+    if reader.size_bytes(parts) > cache_bytes:
+        return reader.streamed(parts, batch_size, seed)
+    return in_memory(reader.columns(parts), batch_size, seed)
 
 
 def in_memory(columns: Columns, batch_size: int, seed: int | None) -> tf.data.Dataset:

@@ -51,10 +51,10 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         log.info("%s start: %s", "cold" if start.base_spec is None else "warm", start.reason)
         tf_keras.utils.set_random_seed(config.train.seed)
         network, layers = _network(start, transform, base, _learning_rate(config.train, start))
-        fitted = _fit(network, examples, described, start, config.train)
+        fitted, refitted = _fit(network, examples, described, start, config.train)
         _write(folder, network, start.spec, transform)
         shutil.copy2(examples / artifacts.EXAMPLES, folder / artifacts.EXAMPLES)
-        details.update(_details(start, network, layers, fitted, described))
+        details.update(_details(start, network, layers, fitted, described), refit=refitted and asdict(refitted))
         artifacts.write_json(folder / artifacts.TRAINING, details)
 
 
@@ -103,12 +103,19 @@ def _network(
     return network, weights.warm_start(network, base, maps)
 
 
-def _fit(network: tf_keras.Model, folder: Path, examples: artifacts.Examples, start: Start, train: Train) -> fit.Fitted:
+def _fit(
+    network: tf_keras.Model, folder: Path, examples: artifacts.Examples, start: Start, train: Train
+) -> tuple[fit.Fitted, fit.Refitted | None]:
     size = batch_size(train, examples.rows["train"])
-    training = input.dataset(folder, examples, "train", size, train.seed, train.cache_bytes)
-    validation = input.dataset(folder, examples, "validation", input.READ_ROWS, None, train.cache_bytes)
-    schedule = fit.Schedule(train.epochs, _learning_rate(train, start), train.patience, train.drops)
-    return fit.fit(network, training, validation, start.spec, schedule)
+    training = input.dataset(folder, examples, ("train",), size, train.seed, train.cache_bytes)
+    validation = input.dataset(folder, examples, ("validation",), input.READ_ROWS, None, train.cache_bytes)
+    rate = _learning_rate(train, start)
+    beginning = fit.Beginning(network)
+    fitted = fit.fit(network, training, validation, start.spec, fit.Schedule(train.epochs, rate, train.patience))
+    if not train.refit:
+        return fitted, None
+    everything = input.dataset(folder, examples, ("train", "validation"), size, train.seed, train.cache_bytes)
+    return fitted, fit.refit(network, beginning, everything, fitted.best_epoch, rate)
 
 
 def _write(folder: Path, network: tf_keras.Model, spec: NetworkSpec, transform: Transform) -> None:

@@ -39,14 +39,14 @@ def run(prepared, schedule):
 
 @pytest.mark.parametrize(("task", "enough"), [("binary", 0.95), ("multiclass", 0.75), ("regression", 12.0)])
 def test_training_learns_what_can_be_learned(prepared, task, enough):
-    fitted = run(prepared(task), Schedule(epochs=12, learning_rate=0.01, patience=3, drops=1))
+    fitted = run(prepared(task), Schedule(epochs=12, learning_rate=0.01, patience=3))
     metric = fitted.history[fitted.best_epoch - 1].validation_metric
     assert metric < enough if task == "regression" else metric > enough
 
 
 def test_the_best_epoch_is_kept_and_training_stops(prepared):
     made = prepared(flipped=True)
-    fitted = run(made, Schedule(epochs=40, learning_rate=0.003, patience=2, drops=0))
+    fitted = run(made, Schedule(epochs=40, learning_rate=0.003, patience=2))
     metrics = [epoch.validation_metric for epoch in fitted.history]
     assert fitted.best_epoch == int(np.argmax(metrics)) + 1 < len(metrics) < 40
     assert "auc did not improve for 2 epochs" in fitted.stopped
@@ -56,15 +56,8 @@ def test_the_best_epoch_is_kept_and_training_stops(prepared):
     assert metrics[-1] < max(metrics)
 
 
-def test_the_learning_rate_drops_where_validation_stalls(prepared):
-    fitted = run(prepared(flipped=True), Schedule(epochs=40, learning_rate=0.003, patience=2, drops=1))
-    rates = [epoch.learning_rate for epoch in fitted.history]
-    assert rates[0] == pytest.approx(0.003)
-    assert rates[-1] == pytest.approx(0.003 * fit.DROP)
-
-
 def test_epochs_are_limited(prepared):
-    fitted = run(prepared(), Schedule(epochs=2, learning_rate=0.001, patience=5, drops=0))
+    fitted = run(prepared(), Schedule(epochs=2, learning_rate=0.001, patience=5))
     assert [epoch.epoch for epoch in fitted.history] == [1, 2]
     assert fitted.stopped == "all 2 epochs are done"
 
@@ -73,7 +66,21 @@ def test_the_same_seed_gives_the_same_weights(prepared):
     results = []
     for _ in range(2):
         made = prepared()
-        run(made, Schedule(epochs=2, learning_rate=0.01, patience=2, drops=0))
+        run(made, Schedule(epochs=2, learning_rate=0.01, patience=2))
         results.append(made[0].get_weights())
     for first, second in zip(*results):
         assert np.array_equal(first, second)
+
+
+def test_a_refit_forgets_what_was_trained_before(prepared):
+    network, _, training, _ = prepared()
+    beginning = fit.Beginning(network)
+    results = []
+    for _ in range(2):
+        refitted = fit.refit(network, beginning, in_memory(training, 50, 0), 3, 0.01)
+        results.append(network.get_weights())
+        assert refitted.epochs == 3 and refitted.loss < 0.5
+    for first, second in zip(*results):
+        assert np.array_equal(first, second)
+    assert int(network.optimizer.iterations) == 3 * 12
+    assert 0 < float(network.optimizer.learning_rate) < 0.01

@@ -7,7 +7,7 @@ from components.learning.input import in_memory
 from components.learning.networks import NetworkSpec
 from tests.learning.small import CITIES, labels, make_transform, raw_rows, write_examples
 
-SCHEDULE = fit.Schedule(epochs=1, learning_rate=0.01, patience=1, drops=0)
+SCHEDULE = fit.Schedule(epochs=1, learning_rate=0.01, patience=1)
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)
 GROWN = (*CITIES, "Bonn", "Rome")
 
