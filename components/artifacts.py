@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.errors import UserError
+
 RECORDS = "records"
 HELDOUT = "heldout.parquet"
 HELDOUT_EXPECTED = "heldout_expected.npz"
@@ -273,7 +275,8 @@ def recorded(
         yield record.details
         record.status = "done"
     except BaseException as error:
-        record.status, record.error = "failed", str(error) or type(error).__name__
+        name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        record.status, record.error = "failed", f"{name}{error}"
         raise
     finally:
         record.seconds = time.time() - record.started_s

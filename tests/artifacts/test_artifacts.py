@@ -9,6 +9,7 @@ import pytest
 
 from components import artifacts
 from components.artifacts import Partition, Snapshot, atomic_folder, read_records, recorded, write_bytes, write_json
+from components.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,8 +37,14 @@ def test_a_failed_step_keeps_its_error_whatever_its_details_hold(tmp_path: Path)
         details.update(loss=float("nan"), rows=np.int64(3), path=Path("x"), nested={"auc": [np.float32("inf")]})
         raise ValueError("no rows")
     record = _record(tmp_path, "train")
-    assert (record.status, record.error) == ("failed", "no rows")
+    assert (record.status, record.error) == ("failed", "ValueError: no rows")
     assert record.details == {"loss": None, "rows": 3, "path": "x", "nested": {"auc": [None]}}
+
+
+def test_what_a_user_is_to_read_is_recorded_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError), recorded("train", tmp_path):
+        raise UserError("there are no rows; bring some")
+    assert _record(tmp_path, "train").error == "there are no rows; bring some"
 
 
 def test_a_killed_step_stays_running(tmp_path: Path) -> None:
