@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from components.config import load  # noqa: E402
+from components.features.arrow import dense  # noqa: E402
 from components.features.columns import MISSING_INTEGER, Data, RawBatch  # noqa: E402
 from components.schema import parse  # noqa: E402
 
@@ -150,8 +151,6 @@ def heldout(examples: Path) -> tuple[RawBatch, np.ndarray]:
 
 def labelled(table) -> tuple[RawBatch, np.ndarray]:
     import pyarrow.compute as pc
-
-    from components.features.columns import dense
 
     data = load(MODEL).data
     kept = table.filter(pc.is_valid(table[data.label]))

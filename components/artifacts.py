@@ -8,13 +8,13 @@
 | examples   | preprocess | TFRecord shards, `heldout*`, `examples.json`, transform, `transform_graph/` |
 | model      | train      | `weights.h5`, `optimizer.npz`, `network.json`, `training.json`, transform, `saved_model/` |
 | variant    | compress   | `serving/` as the server loads it, `variant.json` |
-| chosen     | evaluate   | a variant and `evaluation.json` |
+| chosen     | evaluate   | a variant, `evaluation.json`, `heldout_predictions.npy` |
 | version    | deploy     | all of the above that a version of the model store keeps |
 
 A *transform* is `features.json`, `constants.json` and `vocabulary/`. Artifacts that steps hand on also carry
 `records/`: the records of all steps that led to them, so that a run that took a step from the cache can report it too.
-Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `runs/<run>/` (records, report), `pipeline/`
-(what KFP writes), `empty/` (the base of a first run).
+Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `runs/<run>/` (records, report),
+`requests/<model>/` (the server's log), `pipeline/` (what KFP writes), `empty/` (the base of a first run).
 """
 
 import contextlib
@@ -35,6 +35,8 @@ RECORDS = "records"
 HELDOUT = "heldout.parquet"
 HELDOUT_EXPECTED = "heldout_expected.npz"
 """`floats` and `ids` of the first 2,048 held-out rows at most, as the TensorFlow form of the transform gives them."""
+HELDOUT_PREDICTIONS = "heldout_predictions.npy"
+"""Float32, what `Predictor.predict` of the chosen variant gives for the first 2,048 held-out rows at most."""
 EXAMPLES = "examples.json"
 TRANSFORM_GRAPH = "transform_graph"
 FEATURES = "features.json"
@@ -243,6 +245,39 @@ def run_folder(work: Path, run: str) -> Path:
 def read_records(folder: Path) -> dict[str, Record]:
     """The records in a folder by step (`compress-<recipe>` for each recipe of compress)."""
     return {path.stem: Record(**read_json(path)) for path in sorted((folder / RECORDS).glob("*.json"))}
+
+
+def request_log(work: Path, name: str) -> Path:
+    """The folder of the requests that the server logged for a model.
+
+    It holds `*.jsonl`, whose names sort by the time they were begun. Each line is one instance: `{"time_s": seconds
+    since 1970, "version": number or null, "instance": {column: value}, "prediction": number or numbers}`.
+    """
+    return work / "requests" / name
+
+
+def read_requests(folder: Path, most: int) -> list[dict[str, Any]]:
+    """The newest lines of a request log, oldest first; a line that a crash tore is left out.
+
+    Args:
+        folder: `request_log`; it need not exist.
+        most: lines to read at most.
+    """
+    newest: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        lines = path.read_bytes().splitlines()[-(most - len(newest)) :]
+        newest[:0] = [line for raw in lines if (line := _request(raw)) is not None]
+        if len(newest) >= most:
+            break
+    return newest
+
+
+def _request(raw: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("instance"), dict) else None
 
 
 @contextlib.contextmanager

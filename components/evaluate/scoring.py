@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.errors import UserError
-from components.features.columns import Data, RawBatch, dense
+from components.features.arrow import dense
+from components.features.columns import Data, RawBatch
 from components.features.labels import label_numbers
 from components.predictor.predictor import Predictor
 

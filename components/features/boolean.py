@@ -1,13 +1,12 @@
 """`boolean`: true or false as one float."""
 
-from functools import partial
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
-from components.features.columns import MISSING_INTEGER, Data, RawBatch
-from components.features.declaration import Feature, Learned, PlainForm, check_type, no_ids
+from components.features.columns import Data
+from components.features.declaration import Feature, Learned, PlainForm, ValueId, check_type
+from components.features.numbers import Number, Scaling, plain_number
 
 
 class Boolean(Feature):
@@ -35,12 +34,14 @@ class Boolean(Feature):
         """Needs a boolean column."""
         check_type(data, self.column, ("boolean",))
 
-    def plain(self, learned: Learned) -> PlainForm:  # noqa: ARG002
+    def plain(self, learned: Learned) -> PlainForm:
         """The feature in numpy."""
-        return partial(_plain, self)
+        return plain_number(self.number(learned))
 
+    def number(self, learned: Learned) -> Number:  # noqa: ARG002
+        """The feature's float."""
+        return Number(self.column, None, False, Scaling(0.0, 1.0, 0.0, 1.0, self.missing), False)
 
-def _plain(feature: Boolean, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:
-    values = raw[feature.column]
-    floats = np.where(values == MISSING_INTEGER, feature.missing, values).astype(np.float32)
-    return floats[:, None], no_ids(len(values))
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:  # noqa: ARG002
+        """No ids."""
+        return ()

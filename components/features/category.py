@@ -7,8 +7,17 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from components.features.columns import Data, RawBatch
-from components.features.declaration import Feature, Learned, Learns, PlainForm, Vocabulary, check_type, no_floats
-from components.features.tokens import TOKEN_TYPES, TokenIds, tokens
+from components.features.declaration import (
+    Feature,
+    Learned,
+    Learns,
+    PlainForm,
+    ValueId,
+    Vocabulary,
+    check_type,
+    no_floats,
+)
+from components.features.tokens import TOKEN_TYPES, TokenIds, ValueTable, hashed_id, tokens
 
 _OF_VOCABULARY = ("min_count", "max_size", "oov_buckets")
 
@@ -68,6 +77,12 @@ class Category(Feature):
     def plain(self, learned: Learned) -> PlainForm:
         """The feature in numpy."""
         return partial(_plain, self.column, TokenIds(known_tokens(self, learned), self.buckets))
+
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:
+        """The id; a `ValueTable` where there is a vocabulary."""
+        if self.hash_buckets is not None:
+            return (hashed_id(self.hash_buckets),)
+        return (ValueTable(known_tokens(self, learned), self.buckets, data.columns[self.column].type).__getitem__,)
 
 
 def known_tokens(feature: Category, learned: Learned) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ Timestamps carry no zone: a local time stays the local time that was written.
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from components.schema import Section
@@ -31,13 +29,6 @@ Class = str | int | bool
 RawBatch = dict[str, np.ndarray]
 """Column name → dense array of shape (batch,), as the table above says."""
 
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "integer": pa.int64(),
-    "float": pa.float64(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("us"),
-}
 PYTHON_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool}
 """What a value of a type is in a configuration."""
 
@@ -127,30 +118,3 @@ class Data(Section):
         if self.classes is not None:
             return self.classes
         return (False, True) if self.columns[self.label].type == "boolean" else (0, 1)
-
-    def arrow_schema(self) -> pa.Schema:
-        """The schema of a partition: every declared column, in the order of the declaration."""
-        return pa.schema([(name, ARROW_TYPES[column.type]) for name, column in self.columns.items()])
-
-
-def dense(table: pa.Table | pa.RecordBatch, data: Data, names: tuple[str, ...]) -> RawBatch:
-    """The named columns of a canonical Arrow table in their dense form.
-
-    Args:
-        table: has the columns `names` in their canonical Arrow types.
-        data: declares them.
-        names: the columns wanted.
-    """
-    return {name: _dense_column(table.column(name), data.columns[name].type) for name in names}
-
-
-def _dense_column(values: pa.ChunkedArray | pa.Array, kind: ColumnType) -> np.ndarray:
-    if kind == "string":
-        return np.asarray(pc.fill_null(values, ""), dtype=object)
-    if kind == "float":
-        with np.errstate(over="ignore"):
-            return np.asarray(pc.fill_null(values, float("nan"))).astype(np.float32)
-    integers = np.asarray(pc.fill_null(values.cast(pa.int64()), MISSING_INTEGER))
-    if kind == "timestamp":
-        return np.where(integers == MISSING_INTEGER, MISSING_INTEGER, integers // 1_000_000)
-    return integers

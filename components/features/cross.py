@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from components.features.columns import Data, RawBatch
-from components.features.declaration import Feature, Learned, PlainForm, check_type, no_floats
-from components.features.tokens import SEPARATOR, TOKEN_TYPES, TokenIds, tokens
+from components.features.declaration import Feature, Learned, PlainForm, ValueId, check_type, no_floats
+from components.features.tokens import SEPARATOR, TOKEN_TYPES, TokenIds, hashed_id, tokens
 
 
 class Cross(Feature):
@@ -49,6 +49,10 @@ class Cross(Feature):
     def plain(self, learned: Learned) -> PlainForm:  # noqa: ARG002
         """The feature in numpy."""
         return partial(_plain, self.columns, TokenIds((), self.hash_buckets))
+
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:  # noqa: ARG002
+        """The id."""
+        return (hashed_id(self.hash_buckets),)
 
 
 def _plain(columns: tuple[str, ...], ids: TokenIds, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:

@@ -2,14 +2,24 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from components.features.columns import MISSING_INTEGER, Data, RawBatch
-from components.features.declaration import MISSING_ID, Feature, Learned, PlainForm, check_type, no_floats, no_ids
+from components.features.declaration import (
+    MISSING_ID,
+    REMEMBERED,
+    Feature,
+    Learned,
+    PlainForm,
+    ValueId,
+    check_type,
+    no_floats,
+    no_ids,
+)
 
 Part = Literal["minute_of_day", "hour", "weekday", "month", "day_of_month", "day_of_year"]
 SIZES: dict[Part, int] = {
@@ -64,6 +74,22 @@ class Datetime(Feature):
         if self.encode == "category":
             return partial(_categories, self)
         return partial(_circles, self, [circle(part) for part in self.parts])
+
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:  # noqa: ARG002
+        """The id of each part, with `encode: category`."""
+        return self.part_ids() if self.encode == "category" else ()
+
+    def dense_part_ids(self, seconds: np.ndarray) -> np.ndarray:
+        """The ids of the parts, shape (parts, batch) int32."""
+        return np.stack([_ids(part, seconds) for part in self.parts])
+
+    def part_ids(self) -> tuple[ValueId, ...]:
+        """The id of each part from seconds since 1970; the times met last are remembered."""
+        return tuple(lru_cache(REMEMBERED)(partial(_id, part)) for part in self.parts)
+
+
+def _id(part: Part, seconds: int | None) -> int:
+    return MISSING_ID if seconds is None else 1 + int(index(part, seconds))
 
 
 def _ids(part: Part, seconds: np.ndarray) -> np.ndarray:

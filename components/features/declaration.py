@@ -19,6 +19,8 @@ from components.schema import Section
 
 Learns = Literal["nothing", "moments", "bounds", "vocabulary"]
 MISSING_ID = 0
+REMEMBERED = 16_384
+"""Values met last for which a feature keeps what was costly to compute: a few megabytes at most."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ Constants = dict[str, Learned]
 """Feature name → what was learned for it. Every declared feature has an entry."""
 PlainForm = Callable[[RawBatch], tuple[np.ndarray, np.ndarray]]
 """A feature in numpy: raw columns of shape (batch,) → floats (batch, float_width) float32, ids (batch, ids) int32."""
+ValueId = Callable[..., int]
+"""One id of a feature in one row: a value of each of its source columns → the id.
+
+Values as requests bring them: str, int, float, bool, a timestamp as int seconds since 1970; None where missing.
+"""
 
 
 class Feature(Section):
@@ -106,6 +113,10 @@ class Feature(Section):
         Returns:
             A picklable function of a raw batch that has at least `source_columns`.
         """
+
+    @abstractmethod
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:
+        """The feature's ids from Python values, one function for each entry of `id_sizes`; fast for a single row."""
 
 
 def check_type(data: Data, column: str, allowed: Sequence[ColumnType]) -> None:

@@ -1,7 +1,10 @@
 """`numeric`: a number, clipped, on a log scale, and scaled or put into quantile buckets."""
 
-from dataclasses import dataclass
-from functools import partial
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Literal, cast
 
 import numpy as np
@@ -10,22 +13,23 @@ from pydantic import Field, model_validator
 from components.features.columns import MISSING_INTEGER, Data, RawBatch
 from components.features.declaration import (
     MISSING_ID,
+    REMEMBERED,
     Bounds,
     Feature,
     Learned,
     Learns,
     Moments,
     PlainForm,
+    ValueId,
     check_type,
     no_floats,
-    no_ids,
 )
+from components.features.numbers import FLOAT32_MAX, FLOAT32_TINY, Number, Scaling, clip_and_log, plain_number
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-FLOAT32_TINY = float(np.finfo(np.float32).tiny)
-"""Nearer to zero than this, a float32 counts as zero: TensorFlow's threads flush such values, numpy does not."""
 CONSTANT_SPREAD = 1e-9
 """A spread below this share of the values is rounding: the column is constant, and not scaled."""
+SMALLEST_SPREAD = 1e-30
+"""Below this too: scaling would show whether values below FLOAT32_TINY are flushed to zero, as TensorFlow does."""
 
 
 class Numeric(Feature):
@@ -90,27 +94,31 @@ class Numeric(Feature):
 
     def plain(self, learned: Learned) -> PlainForm:
         """The feature in numpy."""
-        if self.scale == "buckets":
+        number = self.number(learned)
+        if number is None:
             return partial(_bucket_ids, self, np.array(cast(Bounds, learned).bounds, np.float64))
-        return partial(_floats, self, scaling(self, learned))
+        return plain_number(number)
 
+    def number(self, learned: Learned) -> Number | None:
+        """The feature's float; none with buckets."""
+        if self.scale == "buckets":
+            return None
+        return Number(self.column, self.clip, self.log, scaling(self, learned), self.indicator)
 
-@dataclass(frozen=True)
-class Scaling:
-    """`(value - offset) / divisor`, kept within [low, high]; `fill` is the prepared value of a missing one."""
-
-    offset: float
-    divisor: float
-    low: float
-    high: float
-    fill: float
+    def value_ids(self, learned: Learned, data: Data) -> tuple[ValueId, ...]:
+        """The bucket's id; none without buckets."""
+        if self.scale != "buckets":
+            return ()
+        bounds = cast(Bounds, learned).bounds
+        is_float32 = data.columns[self.column].type == "float"
+        return (lru_cache(REMEMBERED)(partial(_bucket_id, self, bounds, is_float32)),)
 
 
 def scaling(feature: Numeric, learned: Learned) -> Scaling:
     """How the prepared values of a feature are scaled."""
     fill = cast(Moments, learned).mean if feature.scale != "none" else 0.0
     if feature.missing is not None:
-        fill = float(_clip_and_log(feature, np.array([feature.missing]))[0])
+        fill = float(clip_and_log(np.array([feature.missing]), feature.clip, feature.log)[0])
     if feature.scale == "none":
         return Scaling(0.0, 1.0, -FLOAT32_MAX, FLOAT32_MAX, fill)
     moments = cast(Moments, learned)
@@ -121,34 +129,21 @@ def scaling(feature: Numeric, learned: Learned) -> Scaling:
 
 
 def _divisor(spread: float, size: float) -> float:
-    return spread if spread > max(CONSTANT_SPREAD * size, FLOAT32_TINY) else 1.0
-
-
-def _prepare(feature: Numeric, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values (batch,) float64, clipped and on a log scale, 0 where missing; and whether they are missing."""
-    missing = ~np.isfinite(values) if values.dtype.kind == "f" else values == MISSING_INTEGER
-    wide = values.astype(np.float64)
-    wide = np.where(missing | (np.abs(wide) < FLOAT32_TINY), 0, wide)
-    return _clip_and_log(feature, wide), missing
-
-
-def _clip_and_log(feature: Numeric, values: np.ndarray) -> np.ndarray:
-    if feature.clip is not None:
-        values = np.clip(values, *feature.clip)
-    return np.sign(values) * np.log1p(np.abs(values)) if feature.log else values
+    return spread if spread > max(CONSTANT_SPREAD * size, SMALLEST_SPREAD) else 1.0
 
 
 def _bucket_ids(feature: Numeric, bounds: np.ndarray, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:
-    values, missing = _prepare(feature, raw[feature.column])
-    ids = np.where(missing, MISSING_ID, 1 + np.searchsorted(bounds, values, side="right"))
+    values = raw[feature.column]
+    missing = ~np.isfinite(values) if values.dtype.kind == "f" else values == MISSING_INTEGER
+    wide = values.astype(np.float64)
+    wide = clip_and_log(np.where(missing | (np.abs(wide) < FLOAT32_TINY), 0, wide), feature.clip, log=False)
+    ids = np.where(missing, MISSING_ID, 1 + np.searchsorted(bounds, wide, side="right"))
     return no_floats(len(ids)), ids.astype(np.int32)[:, None]
 
 
-def _floats(feature: Numeric, scale: Scaling, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:
-    values, missing = _prepare(feature, raw[feature.column])
-    with np.errstate(over="ignore"):
-        scaled = (np.where(missing, scale.fill, values) - scale.offset) / scale.divisor
-    floats = [np.clip(scaled, scale.low, scale.high)]
-    if feature.indicator:
-        floats.append(missing)
-    return np.stack(floats, axis=1).astype(np.float32), no_ids(len(values))
+def _bucket_id(feature: Numeric, bounds: Sequence[float], is_float32: bool, value: float | None) -> int:
+    number = math.nan if value is None else array("f", (value,))[0] if is_float32 else float(value)
+    if not math.isfinite(number):
+        return MISSING_ID
+    low, high = feature.clip or (-math.inf, math.inf)
+    return 1 + bisect_right(bounds, min(max(0.0 if abs(number) < FLOAT32_TINY else number, low), high))

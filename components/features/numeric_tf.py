@@ -7,7 +7,8 @@ import tensorflow as tf
 from components.features.columns import MISSING_INTEGER
 from components.features.columns_tf import RawTensors, no_floats, no_ids
 from components.features.declaration import MISSING_ID, Bounds, Learned
-from components.features.numeric import FLOAT32_TINY, Numeric, scaling
+from components.features.numbers import FLOAT32_TINY
+from components.features.numeric import Numeric, scaling
 
 
 class NumericGraph(tf.Module):

@@ -1,4 +1,4 @@
-"""Rows as a request brings them → dense columns."""
+"""Rows as a request brings them → checked values, and dense columns. This defines what a request may hold."""
 
 import difflib
 import math
@@ -12,6 +12,7 @@ from components.errors import UserError
 from components.features.columns import MISSING_INTEGER, ColumnType, Data, RawBatch
 
 _EPOCH = datetime(1970, 1, 1)
+_WRONG = object()
 _EXPECTED: dict[ColumnType, str] = {
     "string": "a string of valid Unicode",
     "integer": "a whole number of 64 bits",
@@ -22,7 +23,13 @@ _EXPECTED: dict[ColumnType, str] = {
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str]) -> RawBatch:
-    """Rows to dense columns; a field that is absent or None is missing.
+    """Rows to dense columns; arguments and errors as `values_of`."""
+    columns = values_of(rows, data, names)
+    return {name: _dense(column, data.columns[name].type) for name, column in zip(names, columns)}
+
+
+def values_of(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str]) -> list[list[Any]]:
+    """Rows to columns of checked values; a field that is absent or None is missing, and None.
 
     Args:
         rows: field name → str, int, float, bool, datetime or ISO 8601 text, as the column's type wants it. Fields that
@@ -30,13 +37,22 @@ def from_rows(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str
         data: declares the fields.
         names: the columns wanted.
 
+    Returns:
+        For each of `names` the rows' values: str, int, float, bool, or whole seconds since 1970 for a timestamp.
+
     Raises:
         UserError: names the row (from 0), the field, the value and the type expected; or the unknown field.
     """
     for index, row in enumerate(rows):
         if not row.keys() <= data.columns.keys():
             raise UserError(f"row {index}: {_unknown_field(row, data)}")
-    return {name: _column(rows, name, data.columns[name].type) for name in names}
+    return [_column([row.get(name) for row in rows], name, data.columns[name].type) for name in names]
+
+
+def seconds(moment: datetime) -> int:
+    """Whole seconds since 1970 of a time without zone."""
+    since = moment - _EPOCH
+    return since.days * 86_400 + since.seconds
 
 
 def _unknown_field(row: Mapping[str, Any], data: Data) -> str:
@@ -46,15 +62,19 @@ def _unknown_field(row: Mapping[str, Any], data: Data) -> str:
     return f"{field} is not a field; {remedy}"
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str, kind: ColumnType) -> np.ndarray:
-    convert, missing, dtype = _CONVERTERS[kind]
-    values = [row.get(name) for row in rows]
-    converted = [missing if value is None else convert(value) for value in values]
-    if None in converted:
-        index = converted.index(None)
+def _column(values: Sequence[Any], name: str, kind: ColumnType) -> list[Any]:
+    convert = _CONVERTERS[kind]
+    converted = [None if value is None else convert(value) for value in values]
+    if _WRONG in converted:
+        index = converted.index(_WRONG)
         raise UserError(f"row {index}: {name} is {_shown(values[index])}; it must be {_EXPECTED[kind]}")
+    return converted
+
+
+def _dense(values: Sequence[Any], kind: ColumnType) -> np.ndarray:
+    missing, dtype = _DENSE[kind]
     with np.errstate(over="ignore"):
-        return np.array(converted, dtype)
+        return np.array([missing if value is None else value for value in values], dtype)
 
 
 def _shown(value: Any) -> str:
@@ -65,53 +85,60 @@ def _shown(value: Any) -> str:
     return f"{text} ({type(value).__name__})"
 
 
-# Each converter gives None for a value that its type does not take.
+# Each converter gives _WRONG for a value that its type does not take.
 
 
-def _string(value: Any) -> str | None:
+def _string(value: Any) -> Any:
     if not isinstance(value, str):
-        return None
+        return _WRONG
     try:
         value.encode()
     except UnicodeEncodeError:
-        return None
+        return _WRONG
     return value
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: Any) -> Any:
     is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_integer and MISSING_INTEGER < value < 2**63 else None
+    return value if is_integer and MISSING_INTEGER < value < 2**63 else _WRONG
 
 
-def _float(value: Any) -> float | None:
+def _float(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+        return _WRONG
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
 
-def _boolean(value: Any) -> int | None:
-    return int(value) if isinstance(value, bool) else None
+def _boolean(value: Any) -> Any:
+    return value if isinstance(value, bool) else _WRONG
 
 
-def _timestamp(value: Any) -> int | None:
+def _timestamp(value: Any) -> Any:
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            return None
+            return _WRONG
     if not isinstance(value, datetime) or value.tzinfo is not None:
-        return None
-    since = value - _EPOCH
-    return since.days * 86_400 + since.seconds
+        return _WRONG
+    return seconds(value)
 
 
-_CONVERTERS: dict[ColumnType, tuple[Callable[[Any], Any], Any, Any]] = {
-    "string": (_string, "", object),
-    "integer": (_integer, MISSING_INTEGER, np.int64),
-    "float": (_float, math.nan, np.float32),
-    "boolean": (_boolean, MISSING_INTEGER, np.int64),
-    "timestamp": (_timestamp, MISSING_INTEGER, np.int64),
+_CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
 }
+_DENSE: dict[ColumnType, tuple[Any, Any]] = {
+    "string": ("", object),
+    "integer": (MISSING_INTEGER, np.int64),
+    "float": (math.nan, np.float32),
+    "boolean": (MISSING_INTEGER, np.int64),
+    "timestamp": (MISSING_INTEGER, np.int64),
+}
+"""The missing value and the dtype of the dense form."""

@@ -1,12 +1,14 @@
 """Tokens: the strings that category-like features know their values by, and the ids of tokens."""
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import farmhash
 import numpy as np
 
 from components.features.columns import MISSING_INTEGER, ColumnType
-from components.features.declaration import MISSING_ID
+from components.features.declaration import MISSING_ID, REMEMBERED, ValueId
 
 TOKEN_TYPES: tuple[ColumnType, ...] = ("string", "integer", "boolean")
 SEPARATOR = "\x1f"
@@ -28,6 +30,11 @@ def fingerprint(token: str) -> int:
     return farmhash.Fingerprint64(token.encode("utf-8", "surrogatepass"))
 
 
+def token_id(token: str, buckets: int) -> int:
+    """The id of a token that no vocabulary knows: its hash bucket, after the id of missing."""
+    return 1 + fingerprint(token) % buckets
+
+
 class TokenIds(dict[str, int]):
     """Token → id: 0 for "", then the hash buckets for unknown tokens, then the known tokens in their order."""
 
@@ -37,9 +44,61 @@ class TokenIds(dict[str, int]):
         self.buckets = buckets
 
     def __missing__(self, token: str) -> int:
-        return 1 + fingerprint(token) % self.buckets
+        return token_id(token, self.buckets)
 
     def column(self, values: Sequence[str]) -> np.ndarray:
         """The ids of tokens as an array of shape (len(values), 1) int32; equal tokens are hashed once."""
         ids = {token: self[token] for token in set(values)}
         return np.fromiter(map(ids.__getitem__, values), np.int32, len(values))[:, None]
+
+
+class ValueTable(dict[Any, int]):
+    """Python value → id, as `TokenIds` gives for the value's token; None is missing.
+
+    Attributes:
+        unseen: how many values were looked up that the vocabulary does not know.
+    """
+
+    def __init__(self, known: Sequence[str], buckets: int, kind: ColumnType) -> None:
+        super().__init__((None if token == "" else token, id_) for token, id_ in TokenIds(known, buckets).items())
+        self.buckets = buckets
+        self.unseen = 0
+        if kind == "string":
+            self[""] = MISSING_ID
+        else:
+            for token in known:
+                if token == _int_token(token):
+                    self[int(token)] = self[token]
+
+    def __missing__(self, value: Any) -> int:
+        self.unseen += 1
+        return token_id(value_token(value), self.buckets)
+
+
+def hashed_id(buckets: int) -> ValueId:
+    """A function of one or more values: the hash bucket of their combination; 0 where one is missing.
+
+    The combinations met last are remembered: hashing one costs ten times as much as a lookup.
+    """
+
+    @functools.lru_cache(REMEMBERED)
+    def id_of(*values: Any) -> int:
+        parts = [value_token(value) for value in values]
+        return MISSING_ID if "" in parts else token_id(SEPARATOR.join(parts), buckets)
+
+    return id_of
+
+
+def value_token(value: Any) -> str:
+    """The token of a Python value; "" where it is missing."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else str(int(value))
+
+
+def _int_token(token: str) -> str | None:
+    """The token of the integer that a token reads as: not every text of a number is one."""
+    try:
+        return str(int(token))
+    except ValueError:
+        return None

@@ -12,8 +12,9 @@ import numpy as np
 from components import artifacts
 from components.features import declaration
 from components.features.columns import Data, RawBatch
-from components.features.declaration import LEARNED, Bounds, Constants, Learned, PlainForm, Vocabulary
+from components.features.declaration import LEARNED, Bounds, Constants, Learned, PlainForm, Vocabulary, no_ids
 from components.features.declared import AnyFeature, Features
+from components.features.packing import FloatPacking
 from components.schema import Section, canonical_json, parse
 
 
@@ -96,12 +97,22 @@ class Transform:
         Returns:
             floats of shape (batch, len(float_names)) float32 and ids of shape (batch, len(id_names)) int32.
         """
-        floats, ids = zip(*(form(raw) for form in self._forms))
-        return np.concatenate(floats, axis=1), np.concatenate(ids, axis=1)
+        seconds = [raw[feature.column] for feature in self.packing.cyclic]
+        parts = [feature.dense_part_ids(values) for feature, values in zip(self.packing.cyclic, seconds)]
+        rows = len(raw[self.source_columns[0]])
+        part_ids = np.concatenate(parts) if parts else np.empty((0, rows), np.int32)
+        floats = self.packing(self.packing.numbers.dense(raw, rows), part_ids)
+        return floats, np.concatenate([no_ids(rows), *(form(raw)[1] for form in self._id_forms)], axis=1)
 
     @cached_property
-    def _forms(self) -> list[PlainForm]:
-        return [feature.plain(self.constants[feature.name]) for feature in self.features]
+    def packing(self) -> FloatPacking:
+        """How the floats are computed."""
+        return FloatPacking(self.features, self.constants, self.data)
+
+    @cached_property
+    def _id_forms(self) -> list[PlainForm]:
+        learned = ((feature, self.constants[feature.name]) for feature in self.features)
+        return [feature.plain(known) for feature, known in learned if feature.id_sizes(known)]
 
 
 def source_columns(features: Sequence[AnyFeature]) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from components.features.columns import ARROW_TYPES, MISSING_INTEGER, Column, Data
+from components.features.arrow import ARROW_TYPES, arrow_schema
+from components.features.columns import MISSING_INTEGER, Column, Data
 from components.ingest.block import Block
 from components.ingest.convert import NOT_READ, convert
 
@@ -27,7 +28,7 @@ class Checked:
     """A block's rows, parted."""
 
     good: pa.RecordBatch
-    """In `Data.arrow_schema()`."""
+    """In `arrow_schema(data)`."""
     rejected: pa.RecordBatch
     """In `REJECTED_SCHEMA`: line, the first reason found, and the row's cells as JSON."""
 
@@ -50,7 +51,7 @@ def check(block: Block, data: Data) -> Checked:
             if mask.any():
                 reasons.append(f"{name} {reason}")
                 codes[mask & (codes == 0)] = len(reasons)
-    good = pa.RecordBatch.from_arrays(columns, schema=data.arrow_schema())
+    good = pa.RecordBatch.from_arrays(columns, schema=arrow_schema(data))
     return Checked(good.filter(pa.array(codes == 0)) if reasons else good, _rejected(block, codes, reasons))
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from components.features.columns import ARROW_TYPES, ColumnType
+from components.features.arrow import ARROW_TYPES
+from components.features.columns import ColumnType
 
 NOT_READ: dict[ColumnType, str] = {
     "string": "is not UTF-8 text",

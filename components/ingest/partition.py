@@ -15,6 +15,7 @@ import xxhash
 from components import artifacts
 from components.artifacts import Partition
 from components.errors import UserError
+from components.features.arrow import arrow_schema
 from components.features.columns import Data
 from components.ingest.check import REJECTED_SCHEMA, Checked, check
 from components.ingest.read_csv import CsvReader
@@ -107,7 +108,7 @@ def _write(reader: Reader, name: str, digest: str, data: Data, folder: Path) -> 
     """Writes the rows of a file and returns what `partition.json` holds."""
     tally = _Tally(data)
     with (
-        _RowWriter(folder / "rows.parquet", data.arrow_schema()) as rows,
+        _RowWriter(folder / "rows.parquet", arrow_schema(data)) as rows,
         _RowWriter(folder / "rejected.parquet", REJECTED_SCHEMA) as rejected,
     ):
         for block in reader.blocks():

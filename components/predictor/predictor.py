@@ -7,6 +7,7 @@ int64; either may be absent. Its only output is (batch, 1) or (batch, classes), 
 
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from components import artifacts
 from components.errors import UserError
 from components.features.columns import RawBatch
 from components.features.transform import Transform
+from components.features.values import Row, ValueTransform
 
 MAX_BATCH = 4096
 """Rows per call of the model, so that memory does not grow with the batch."""
@@ -78,6 +80,7 @@ class Predictor:
         self.task: str = spec["task"]
         self.classes: tuple[Any, ...] = tuple(spec["classes"] or ())
         self.recipe: str = spec["recipe"]
+        self._of_values = ValueTransform(transform)
         self._interpreter = interpreter
         self._inputs = _inputs(interpreter)
         self._output = _Tensor.of(interpreter.get_output_details()[0])
@@ -126,6 +129,28 @@ class Predictor:
         starts = range(0, rows, MAX_BATCH)
         pieces = ({name: raw[name][start : start + MAX_BATCH] for name in self.source_columns} for start in starts)
         return np.concatenate([self.predict(piece) for piece in pieces])
+
+    def predict_rows(self, rows: Sequence[Row]) -> np.ndarray:
+        """Predicts from Python values, as requests bring them; fast for a few rows too.
+
+        Args:
+            rows: a value for each of `source_columns`; see `features.values`. One row at least.
+
+        Returns:
+            as `predict`.
+        """
+        if len(rows) <= MAX_BATCH:
+            return self.predict_transformed(*self._of_values(rows))
+        starts = range(0, len(rows), MAX_BATCH)
+        return np.concatenate([self.predict_rows(rows[start : start + MAX_BATCH]) for start in starts])
+
+    def predict_values(self, columns: Sequence[Sequence[Any]]) -> np.ndarray:
+        """As `predict_rows`, from a sequence of values for each of `source_columns`."""
+        return self.predict_rows(list(zip(*columns)))
+
+    def unseen(self) -> dict[str, int]:
+        """By feature, how many values `predict_rows` met that the feature's vocabulary does not know."""
+        return self._of_values.unseen()
 
     def predict_transformed(self, floats: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Predicts from what the transform gives.

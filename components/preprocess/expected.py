@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components import artifacts
-from components.features.columns import dense
+from components.features.arrow import arrow_schema, dense
 from components.features.transform import Transform
 
 EXPECTED_ROWS = 2048
@@ -27,7 +27,7 @@ def write_expected(transform: Transform, graph: Path, folder: Path) -> None:
         folder: the artifact, with `heldout.parquet` in it.
     """
     first = next(pq.ParquetFile(folder / artifacts.HELDOUT).iter_batches(EXPECTED_ROWS), None)
-    rows = pa.Table.from_batches([first] if first else [], transform.data.arrow_schema())
+    rows = pa.Table.from_batches([first] if first else [], arrow_schema(transform.data))
     packed = tf.saved_model.load(str(graph)).transform(dense(rows, transform.data, transform.source_columns))
     content = io.BytesIO()
     np.savez(content, floats=packed["floats"].numpy(), ids=packed["ids"].numpy())

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from components import artifacts
 from components.artifacts import Examples, Snapshot
+from components.features.arrow import arrow_schema
 from components.features.declaration import Constants, Vocabulary
 from components.features.transform import Transform
 from components.features.transform_tf import TransformGraph
@@ -75,7 +76,7 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
     tf.saved_model.save(TransformGraph(transform), str(graph))
     shards = {part: _deal(chosen, part, config) for part in SHARDED}
     write_shards([*shards["train"], *shards["validation"]], graph, config.features, config.data, folder)
-    write_rows(chosen.pieces["heldout"], config.data.arrow_schema(), folder / artifacts.HELDOUT)
+    write_rows(chosen.pieces["heldout"], arrow_schema(config.data), folder / artifacts.HELDOUT)
     write_expected(transform, graph, folder)
     written = Examples(
         float_names=transform.float_names,

@@ -7,7 +7,8 @@ import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
-from components.features.columns import ColumnType, Data, dense
+from components.features.arrow import dense
+from components.features.columns import ColumnType, Data
 from components.preprocess.pieces import Piece
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {

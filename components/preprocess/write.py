@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamples
 
-from components.features.columns import Data, dense
+from components.features.arrow import dense
+from components.features.columns import Data
 from components.features.declared import Features
 from components.features.labels import label_numbers
 from components.features.transform import source_columns

@@ -14,7 +14,8 @@ import components.learning.legacy_keras  # noqa: F401
 from components import artifacts
 from components.evaluate.config import EvaluateConfig
 from components.evaluate.evaluate import evaluate
-from components.features.columns import Data, dense
+from components.features.arrow import arrow_schema, dense
+from components.features.columns import Data
 from components.features.declaration import Nothing
 from components.features.numeric import Numeric
 from components.features.transform import Transform
@@ -66,9 +67,9 @@ def make_table(data: Data, rows: int, seed: int) -> pa.Table:
     }
     label = {"binary": late, "multiclass": np.where(noise > 1, 2, late), "regression": 2 * x}[data.task]
     return pa.table(
-        [pa.array({**columns, "late": label}[name], from_pandas=True).cast(data.arrow_schema().field(name).type)
+        [pa.array({**columns, "late": label}[name], from_pandas=True).cast(arrow_schema(data).field(name).type)
          for name in data.columns],
-        schema=data.arrow_schema(),
+        schema=arrow_schema(data),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ import pytest
 from components import artifacts
 from components.errors import UserError
 from components.evaluate.skew import check_skew
+from components.features.arrow import arrow_schema, dense
 from components.features.category import Category
-from components.features.columns import Data, dense
+from components.features.columns import Data
 from components.features.declaration import Nothing, Vocabulary
 from components.features.numeric import Numeric
 from components.features.transform import Transform
@@ -34,7 +35,7 @@ def _with_tokens(data: Data, features: tuple, tokens: tuple[str, ...]) -> Transf
 @pytest.fixture
 def examples(tmp_path, transform):
     columns = {"x": [1.5, None, 3e5], "noise": [0.0] * 3, "carrier": ["AA", "WN", None], "late": [0, 1, None]}
-    table = pa.table(columns, schema=transform.data.arrow_schema())
+    table = pa.table(columns, schema=arrow_schema(transform.data))
     pq.write_table(table, tmp_path / artifacts.HELDOUT)
     floats, ids = transform(dense(table, transform.data, transform.source_columns))
     np.savez(tmp_path / "heldout_expected.npz", floats=floats, ids=ids.astype(np.int64))

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from components.features.columns import MISSING_INTEGER, Data, dense
+from components.features.arrow import arrow_schema, dense
+from components.features.columns import MISSING_INTEGER, Data
 from tests.features.strategies import DATA, DTYPES, TYPES
 
 
@@ -22,7 +23,7 @@ def test_every_type_has_its_dense_form_and_its_missing_value():
         "moment": [1_500_000, None, -1],
         "label": [True, False, None],
     }
-    schema = DATA.arrow_schema()
+    schema = arrow_schema(DATA)
     table = pa.table({name: pa.array(column, schema.field(name).type) for name, column in values.items()})
     for source in (table, table.to_batches()[0]):
         batch = dense(source, DATA, tuple(TYPES))

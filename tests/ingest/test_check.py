@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import UserError
+from components.features.arrow import arrow_schema
 from tests.ingest.place import COLUMNS, NAMES, Place, csv_text, make_data
 from tests.ingest.tfrecords import example, tfrecord
 
@@ -190,7 +191,7 @@ ROWS = st.lists(
     min_size=1,
     max_size=40,
 )
-TYPES = make_data().arrow_schema()
+TYPES = arrow_schema(make_data())
 
 
 def cell_text(value: Any) -> str:

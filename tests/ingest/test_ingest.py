@@ -13,6 +13,7 @@ import pytest
 
 from components.artifacts import Snapshot
 from components.errors import UserError
+from components.features.arrow import arrow_schema
 from components.ingest import partition as partition_module
 from components.ingest.sources import SourceFile
 from tests.ingest.place import COLUMNS, Place, csv_text, make_data
@@ -117,7 +118,7 @@ def test_rows_are_written_in_order_in_groups_of_16384(place: Place) -> None:
     place.put("a.csv", csv_text(*({"id": str(row), "size": "bad" if row % 7 == 3 else "1"} for row in range(50_000))))
     snapshot = place.ingest()
     file = pq.ParquetFile(snapshot.paths()[0])
-    assert file.schema_arrow.equals(make_data().arrow_schema())
+    assert file.schema_arrow.equals(arrow_schema(make_data()))
     groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
     assert groups[:-1] == [16_384] * (len(groups) - 1) and sum(groups) == snapshot.rows
     assert file.read()["id"].to_pylist() == [str(row) for row in range(50_000) if row % 7 != 3]

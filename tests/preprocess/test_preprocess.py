@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import artifacts
-from components.features.columns import dense
+from components.features.arrow import arrow_schema, dense
 from components.features.declaration import Bounds, Moments, Nothing, Vocabulary
 from tests.preprocess.parcels import COLUMNS, FEATURES, Made, parcels, section, snapshot
 
@@ -115,7 +115,7 @@ def test_records_are_the_plain_transform_of_their_rows(cold):
 
 def test_heldout_rows_are_raw(cold):
     heldout = pq.read_table(cold.folder / artifacts.HELDOUT)
-    assert heldout.schema.equals(cold.config.data.arrow_schema())
+    assert heldout.schema.equals(arrow_schema(cold.config.data))
     assert heldout.equals(cold.labelled(34, 40))
     assert heldout.num_rows == cold.examples.rows["heldout"] > 200
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.features.arrow import arrow_schema
 from components.features.columns import Data
 from components.validate import statistics
 from components.validate.statistics import Numbers, describe, quantile_edges, summarize
@@ -17,7 +18,7 @@ FLOATS = st.floats(-1e9, 1e9)
 
 def described(tmp_path, columns, label="y", task="regression", **table):
     data = Data(columns=columns, label=label, task=task)
-    schema = data.arrow_schema()
+    schema = arrow_schema(data)
     paths = []
     for part in range(len(next(iter(table.values())))):
         arrays = [

@@ -1,0 +1,90 @@
+"""The transform on Python values, as requests bring them.
+
+A single row goes through plain Python: each call of numpy costs as much as scaling ten numbers.
+"""
+
+import math
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from components.features.tokens import ValueTable
+from components.features.transform import Transform
+
+Row = tuple[Any, ...]
+"""A value for each source column: str, int, float, bool, a timestamp as int seconds since 1970; None where missing."""
+FEW_ROWS = 4
+"""Up to here rows go one by one; above, numpy pays."""
+_NAN = math.nan
+
+
+class ValueTransform:
+    """Computes what `Transform` computes, from values."""
+
+    def __init__(self, transform: Transform) -> None:
+        """Builds the tables.
+
+        Args:
+            transform: the features with their learned constants.
+        """
+        columns = transform.source_columns
+        self._packing = transform.packing
+        self._numbers = [columns.index(number.column) for number in self._packing.numbers.numbers]
+        self._parts = [
+            (part_id, columns.index(feature.column))
+            for feature in self._packing.cyclic
+            for part_id in feature.part_ids()
+        ]
+        self._ids = [
+            (value_id, tuple(map(columns.index, feature.source_columns)))
+            for feature in transform.features
+            for value_id in feature.value_ids(transform.constants[feature.name], transform.data)
+        ]
+        self._simple_ids = [(value_id, indices[0]) for value_id, indices in self._ids if len(indices) == 1]
+        self._crossed_ids = [(value_id, indices) for value_id, indices in self._ids if len(indices) > 1]
+        simple_first = sorted(range(len(self._ids)), key=lambda position: len(self._ids[position][1]) > 1)
+        self._id_order = [simple_first.index(position) for position in range(len(self._ids))]
+        owners = (getattr(value_id, "__self__", None) for value_id, _ in self._ids)
+        self._tables = {name: owner for name, owner in zip(transform.id_names, owners) if isinstance(owner, ValueTable)}
+
+    def __call__(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """Computes all features.
+
+        Args:
+            rows: one or more.
+
+        Returns:
+            floats of shape (rows, F) float32 and ids of shape (rows, I) int32.
+        """
+        return self._one_by_one(rows) if len(rows) <= FEW_ROWS else self._together(rows)
+
+    def unseen(self) -> dict[str, int]:
+        """By feature, how many values were met that its vocabulary does not know."""
+        return {name: table.unseen for name, table in self._tables.items()}
+
+    def _one_by_one(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        floats = array("f", chain.from_iterable(map(self._floats_of, rows)))
+        ids = array("i", chain.from_iterable(map(self._ids_of, rows)))
+        shape = len(rows), -1
+        return np.frombuffer(floats, np.float32).reshape(shape), np.frombuffer(ids, np.int32).reshape(shape)
+
+    def _floats_of(self, row: Row) -> Sequence[float]:
+        values = [_NAN if (value := row[index]) is None else value for index in self._numbers]
+        return self._packing.of_row(values, [part_id(row[index]) for part_id, index in self._parts])
+
+    def _ids_of(self, row: Row) -> Sequence[int]:
+        ids = [value_id(row[index]) for value_id, index in self._simple_ids]
+        ids += [value_id(*[row[index] for index in indices]) for value_id, indices in self._crossed_ids]
+        return [ids[position] for position in self._id_order]
+
+    def _together(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        columns = list(zip(*rows))
+        count = len(rows)
+        values = np.array([columns[index] for index in self._numbers], np.float64).reshape(len(self._numbers), count)
+        parts = [list(map(part_id, columns[index])) for part_id, index in self._parts]
+        floats = self._packing(values, np.array(parts, np.intp).reshape(len(parts), count))
+        ids = [list(map(value_id, *[columns[index] for index in indices])) for value_id, indices in self._ids]
+        return floats, np.array(ids, np.int32).reshape(len(ids), count).T
