@@ -17,9 +17,12 @@ from components.evaluate.scoring import Scores, first_rows, score
 from components.evaluate.service import InService, in_service
 from components.evaluate.skew import check_skew
 from components.evaluate.slices import slices
+from components.features.instances import to_instances
+from components.features.rows import values_of
 from components.predictor.predictor import Predictor
 
 Decision = Literal["blessed", "refused"]
+KEPT_PREDICTIONS = 2048
 
 
 def evaluate(
@@ -33,11 +36,11 @@ def evaluate(
 ) -> Decision:
     """Judges the variants on held-out rows and copies the chosen one.
 
-    Reads `examples/heldout.parquet` and `examples/heldout_expected.npz`. Writes the chosen variant,
-    if one passes, and in any case `evaluation.json` to `chosen`: {decision, reason, metric, higher_is_better, rows,
-    unlabelled, chosen, described, objective, variants, serving, constant, base_rate, calibration, slices,
-    slices_left_out, skew}. `described` is the variant that calibration and slices are about: the chosen one, or the
-    best where none passes. `constant` is the metric of the best constant prediction.
+    Reads `examples/heldout.parquet` and `examples/heldout_expected.npz`. Writes to `chosen` the variant taken and
+    `heldout_predictions.npy`, if one passes, and in any case `evaluation.json`: {decision, reason, metric,
+    higher_is_better, rows, unlabelled, chosen, described, objective, variants, serving, constant, base_rate,
+    calibration, slices, slices_left_out, skew}. `described` is the variant that calibration and slices are about: the
+    chosen one, or the best where none passes. `constant` is the metric of the best constant prediction.
 
     Args:
         variants: one artifact of compress for each recipe.
@@ -65,8 +68,9 @@ def evaluate(
         measured = _measure(variants, predictors, scores, heldout, config)
         service_record = _in_service(service, scores, len(variants), config.data.task)
         details.update(_evaluation(measured, scores, service_record, config), skew=skew)
-        taken = [folder for folder, predictor in zip(variants, predictors) if predictor.recipe == details["chosen"]]
-        _write(chosen, taken[0] if taken else None, details)
+        taken = [pair for pair in zip(variants, predictors) if pair[1].recipe == details["chosen"]]
+        predictions = _first_predictions(taken[0][1], heldout, config) if taken else None
+        _write(chosen, taken[0][0] if taken else None, predictions, details)
         if log_metric is not None:
             for name, value in kfp_metrics(details).items():
                 log_metric(name, value)
@@ -90,8 +94,9 @@ def _skew(predictors: Sequence[Predictor], examples: Path) -> dict[str, float]:
 def _measure(
     folders: Sequence[Path], predictors: Sequence[Predictor], scores: Scores, heldout: Path, config: EvaluateConfig
 ) -> list[Variant]:
-    columns = tuple(sorted({name for predictor in predictors for name in predictor.source_columns}))
-    speeds = measure(predictors, first_rows(heldout, config.data, columns, MOST_ROWS))
+    columns = predictors[0].source_columns  # of all of them: they share the transform
+    instances = to_instances(first_rows(heldout, config.data, columns, MOST_ROWS), config.data)
+    speeds = measure(predictors, list(zip(*values_of(instances, config.data, columns))))
     return [
         Variant(
             predictor.recipe,
@@ -187,8 +192,15 @@ def _description(
     return {"calibration": bins, "slices": told, "slices_left_out": left_out}
 
 
-def _write(chosen: Path, variant: Path | None, evaluation: dict[str, Any]) -> None:
+def _first_predictions(predictor: Predictor, heldout: Path, config: EvaluateConfig) -> np.ndarray:
+    """What the server must answer to the first held-out rows; rehearse asks it."""
+    return predictor.predict(first_rows(heldout, config.data, predictor.source_columns, KEPT_PREDICTIONS))
+
+
+def _write(chosen: Path, variant: Path | None, predictions: np.ndarray | None, evaluation: dict[str, Any]) -> None:
     with artifacts.atomic_folder(chosen) as folder:
         if variant is not None:
             shutil.copytree(variant, folder, dirs_exist_ok=True)
+        if predictions is not None:
+            np.save(folder / artifacts.HELDOUT_PREDICTIONS, predictions)
         artifacts.write_json(folder / artifacts.EVALUATION, evaluation)

@@ -1,4 +1,4 @@
-"""How fast variants predict, from raw columns in memory to the prediction, in one thread.
+"""How fast variants predict, from the values of a request to the prediction, in one thread.
 
 All variants are measured in turns, several rounds of them, and the median of the rounds is taken, so that a moment in
 which the machine is busy with something else neither counts nor falls on one variant alone.
@@ -7,11 +7,11 @@ which the machine is busy with something else neither counts nor falls on one va
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
-from components.features.columns import RawBatch
+from components.features.values import Row
 from components.predictor.predictor import Predictor
 
 ROUNDS = 5
@@ -33,36 +33,35 @@ class Speed:
     """In batches of 256 rows."""
 
 
-def measure(predictors: Sequence[Predictor], rows: RawBatch) -> list[Speed]:
+def measure(predictors: Sequence[Predictor], rows: Sequence[Row]) -> list[Speed]:
     """Measures all predictors on the same rows.
 
     Takes about 0.8 s each.
 
     Args:
         predictors: share the columns that they read.
-        rows: dense columns, one row or more; the first 256 are used.
+        rows: one or more; the first 256 are used.
     """
-    available = min(len(next(iter(rows.values()))), MOST_ROWS)
-    single = [{name: values[i : i + 1] for name, values in rows.items()} for i in range(available)]
-    batch = {name: np.resize(values[:available], BATCH) for name, values in rows.items()}
+    single = [[row] for row in rows[:MOST_ROWS]]
+    batch = list(islice(cycle(rows), BATCH))
     rounds = [[_round(predictor, single, batch) for predictor in predictors] for _ in range(ROUNDS)]
     return [Speed(*np.median(figures, axis=0).tolist()) for figures in zip(*rounds)]
 
 
-def _round(predictor: Predictor, single: list[RawBatch], batch: RawBatch) -> tuple[float, float, float]:
+def _round(predictor: Predictor, single: list[list[Row]], batch: list[Row]) -> tuple[float, float, float]:
     p50_us, p99_us = np.quantile(_times_us(predictor, single), [0.5, 0.99])
     return float(p50_us), float(p99_us), BATCH / (float(np.median(_times_us(predictor, [batch]))) / 1e6)
 
 
-def _times_us(predictor: Predictor, batches: list[RawBatch]) -> list[float]:
+def _times_us(predictor: Predictor, batches: list[list[Row]]) -> list[float]:
     source = cycle(batches)
     for _ in range(WARM_UP_CALLS):
-        predictor.predict(next(source))
+        predictor.predict_rows(next(source))
     times_us: list[float] = []
     deadline_ns = time.perf_counter_ns() + int(ROUND_S * 1e9)
     while not times_us or time.perf_counter_ns() < deadline_ns:
-        raw = next(source)
+        rows = next(source)
         start_ns = time.perf_counter_ns()
-        predictor.predict(raw)
+        predictor.predict_rows(rows)
         times_us.append((time.perf_counter_ns() - start_ns) / 1e3)
     return times_us

@@ -11,6 +11,7 @@ from components.report.markup import Html, element, join
 MOST_SOURCES = 40
 MOST_COLUMNS = 100
 MOST_PLOTS = 60
+MOST_PLOTS_OF_REQUESTS = 12
 MOST_BINS = 60
 MOST_NAMED_BINS = 4
 
@@ -123,23 +124,58 @@ def _measure(column: dict[str, Any], key: str) -> str:
 
 
 def drift_section(validate: dict[str, Any]) -> Html:
-    """How far each column's distribution moved since the version in service was trained; the farthest first."""
+    """How far rows, and what the model is asked, moved from what the version in service was trained on."""
+    return section("drift", "Drift", _drift_of_rows(validate), _drift_of_requests(fields.table(validate, "requests")))
+
+
+def _drift_of_rows(validate: dict[str, Any]) -> Html:
     drift = fields.tables(validate, "drift")
     if not drift:
-        return section("drift", "Drift", _why_no_drift(validate)) if "drift" in validate else EMPTY
+        return _why_no_drift(validate) if "drift" in validate else EMPTY
+    return join([_plots(drift, "new rows", MOST_PLOTS), _skipped(validate)])
+
+
+def _drift_of_requests(requests: dict[str, Any]) -> Html:
+    """Of what people ask: new rows with labels come later, and only they can be learned from."""
+    drift = fields.tables(requests, "drift")
+    if not drift:
+        return EMPTY
+    over = any(_is_over(column) for column in drift.values())
+    asked = fmt.counted(fields.number(requests, "rows"), "logged request")
+    drifted = (
+        "What the model is asked has drifted from what it learned" if over else "The model is asked what it learned"
+    )
+    return join(
+        [
+            element("h3", "What the model is asked"),
+            element("p", f"{drifted}: {asked} to version {fields.text(requests, 'version') or '?'}."),
+            _plots(drift, "requests", MOST_PLOTS_OF_REQUESTS),
+            _never_seen(requests),
+            _skipped(requests),
+        ]
+    )
+
+
+def _never_seen(requests: dict[str, Any]) -> Html:
+    shares = sorted(fields.counts(requests, "unseen").items(), key=lambda pair: -pair[1])
+    rows = [[name, fmt.share(share)] for name, share in shares[:MOST_COLUMNS] if share > 0]
+    return table(["Asked with texts never seen in training", "Share"], rows, ["Share"])
+
+
+def _plots(drift: dict[str, dict[str, Any]], what: str, most: int) -> Html:
+    """Each column's distributions then and now, the farthest moved first."""
     ordered = sorted(drift.items(), key=lambda pair: -(fields.number(pair[1], "distance") or 0.0))
     largest = max(max(fields.number(column, key) or 0.0 for key in ("distance", "limit")) for column in drift.values())
     over = [name for name, column in ordered if _is_over(column)]
-    plots = [_plot(name, column, largest * 1.05) for name, column in ordered[:MOST_PLOTS]]
-    return section(
-        "drift",
-        "Drift",
-        chips(f"{len(over)} of {fmt.counted(len(drift), 'column')} over the limit:", over),
-        EMPTY if over else element("p", _calm(len(drift))),
-        legend(("now-bar", "new rows"), ("outline", "what the version in service was trained on"), ("limit", "limit")),
-        grid(*plots, kind="plots"),
-        capped(len(ordered), MOST_PLOTS, "column", "those that drifted farthest"),
-        _skipped(validate),
+    plots = [_plot(name, column, largest * 1.05) for name, column in ordered[:most]]
+    return join(
+        [
+            chips(f"{len(over)} of {fmt.counted(len(drift), 'column')} over the limit:", over),
+            EMPTY if over else element("p", _calm(len(drift))),
+            legend(("now-bar", what), ("outline", "what the version in service was trained on"), ("limit", "limit")),
+            grid(*plots, kind="plots"),
+            capped(len(ordered), most, "column", "those that drifted farthest"),
+        ]
     )
 
 

@@ -35,6 +35,9 @@ def decide(records: Mapping[str, Record], run: str) -> Decision:
     if decision_of(records, "evaluate") == "refused":
         reason = fields.text(details(records, "evaluate"), "reason")
         return Decision("refused", "New model refused", reason, in_service(records))
+    if decision_of(records, "rehearse") == "unfit":
+        reason = fields.text(details(records, "rehearse"), "reason")
+        return Decision("refused", "New model not deployed", f"Unfit to serve: {reason}", in_service(records))
     return Decision("unfinished", "Run without a decision", "The run's records tell of no decision.")
 
 

@@ -30,6 +30,11 @@ def size(value: float | None) -> str:
     return f"{count(value)} B" if unit == "B" else f"{three_digits(value / factor)} {unit}"
 
 
+def megabytes(value: float | None) -> str:
+    """Bytes in millions, as limits of memory are written: `92 MB`."""
+    return NONE if value is None else f"{count(value / 1e6)} MB"
+
+
 def byte_unit(largest: float) -> tuple[str, float]:
     """The binary unit in which a size is written, and its bytes."""
     power = int(math.log2(largest) // 10) if largest >= 1 else 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components import artifacts
 from components.artifacts import Record
-from components.report import data_section, fields, quality_section, run_section, training_section
+from components.report import data_section, fields, quality_section, rehearsal_section, run_section, training_section
 from components.report import format as fmt
 from components.report.decision import Decision, decide
 from components.report.figures import key_figures
@@ -23,6 +23,7 @@ TITLES = {
     "training": "Training",
     "quality": "Quality",
     "variants": "Variants",
+    "rehearsal": "Rehearsal",
     "time": "Steps and time",
     "lineage": "Lineage",
     "cleanup": "Cleanup",
@@ -71,7 +72,9 @@ def _top(records: Mapping[str, Record], outcome: Decision, name: str, run: str) 
 
 def _sections(records: Mapping[str, Record], run: str) -> list[Html]:
     found = quality(records)
-    of = {step: details(records, step) for step in ("ingest", "validate", "preprocess", "train", "evaluate")}
+    of = {
+        step: details(records, step) for step in ("ingest", "validate", "preprocess", "train", "evaluate", "rehearse")
+    }
     sections = [
         data_section.data_section(of["ingest"], of["validate"]),
         data_section.drift_section(of["validate"]),
@@ -79,6 +82,7 @@ def _sections(records: Mapping[str, Record], run: str) -> list[Html]:
         training_section.training_section(of["train"], of["preprocess"]),
         quality_section.quality_section(of["evaluate"], found),
         quality_section.variants_section(of["evaluate"], found),
+        rehearsal_section.rehearsal_section(of["rehearse"]),
         run_section.time_section(steps(records, run), timing(records, run)),
         run_section.lineage_section(records, run),
         run_section.cleanup_section(records),

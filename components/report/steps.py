@@ -21,7 +21,7 @@ ORDER = (
     "predict",
 )
 LAST = "finish"
-EXPECTED = ("ingest", "resolve", "validate", "preprocess", "train", "compress", "evaluate", "deploy", LAST)
+EXPECTED = (*ORDER, LAST)
 RAN, CACHED, SKIPPED, FAILED, STOPPED = "ran", "cached", "skipped", "failed", "stopped"
 
 
@@ -85,7 +85,9 @@ def _why_skipped(records: Mapping[str, Record], run: str) -> str:
         return f"not reached: {bad.step} {outcome(bad, run)}"
     if decision_of(records, "validate") == "nothing":
         return "nothing to do"
-    return "model refused" if decision_of(records, "evaluate") == "refused" else "not reached"
+    if decision_of(records, "evaluate") == "refused":
+        return "model refused"
+    return "model not fit to serve" if decision_of(records, "rehearse") == "unfit" else "not reached"
 
 
 def details(records: Mapping[str, Record], step: str) -> dict[str, Any]:
@@ -185,6 +187,35 @@ def _evaluate(record: Record) -> str:
     return _listed(f"{decision}: {chosen}", f"{fmt.metric(metric)} {fmt.quality(value)}" if value is not None else "")
 
 
+def _rehearse(record: Record) -> str:
+    decision, found = fields.text(record.details, "decision"), record.details
+    if decision == "unfit":
+        return fmt.clipped(f"unfit: {fields.text(found, 'reason')}", 160)
+    latencies = ((name, fields.number(found, f"latency_{name}_ms")) for name in ("p50", "p99"))
+    rate, memory = fields.number(found, "requests_per_s"), fields.number(found, "memory_bytes")
+    start_s = fields.number(found, "start_s")
+    figures = _listed(
+        *(f"{name} {fmt.latency(value * 1e3)}" for name, value in latencies if value is not None),
+        f"{fmt.count(rate)} requests/s" if rate is not None else "",
+        fmt.megabytes(memory) if memory is not None else "",
+        f"ready in {fmt.duration(start_s)}" if start_s is not None else "",
+    )
+    return f"{decision}: {figures}" if decision and figures else decision
+
+
+def _predict(record: Record) -> str:
+    if "source" in record.details and not fields.text(record.details, "source"):
+        return "no predict.source, nothing to score"
+    bad, skipped = fields.number(record.details, "bad"), fields.number(record.details, "skipped_shards")
+    rate = fields.number(record.details, "rows_per_s")
+    return _listed(
+        _counted(record, "rows", "row"),
+        f"{fmt.count(rate)} rows/s" if rate is not None else "",
+        f"{fmt.count(bad)} bad" if bad else "",
+        f"{fmt.counted(skipped, 'shard')} there already" if skipped else "",
+    )
+
+
 def _deploy(record: Record) -> str:
     version, pointer = fields.text(record.details, "version"), fields.text(record.details, "pointer")
     return f"version {version}" + (f" is {pointer}" if pointer else "") if version else ""
@@ -206,6 +237,8 @@ _WORDS: dict[str, Callable[[Record], str]] = {
     "train": _train,
     "compress": _compress,
     "evaluate": _evaluate,
+    "rehearse": _rehearse,
     "deploy": _deploy,
+    "predict": _predict,
     "finish": _finish,
 }

@@ -114,16 +114,26 @@ def _against(config: ValidateConfig, fresh: Summaries, baseline: Mapping[str, An
             continue
         if isinstance(new, Numbers):
             yield from _far_outside(name, new, old)
-        elif old["others"] is not None:
+        elif can_be_unseen(old, new):
             yield from _unseen(name, new, old, config.validate_.max_unseen)
 
 
-def _unseen(name: str, new: Tokens, old: Mapping[str, Any], limit: float) -> Iterator[Anomaly]:
+def can_be_unseen(old: Mapping[str, Any] | None, new: Summary) -> bool:
+    """Whether it is known of every text if the version in service saw it."""
+    return isinstance(new, Tokens) and old is not None and old["type"] == new.type and old["others"] is not None
+
+
+def unseen(new: Tokens, old: Mapping[str, Any]) -> dict[str, int]:
+    """The values that the version in service never saw, with how often each came, most frequent first."""
     known = {*old["labels"], *old["others"]}
-    unseen = {token: count for token, count in new.counts().items() if token not in known}
-    share = sum(unseen.values()) / new.count
+    return {token: count for token, count in new.counts().items() if token not in known}
+
+
+def _unseen(name: str, new: Tokens, old: Mapping[str, Any], limit: float) -> Iterator[Anomaly]:
+    found = unseen(new, old)
+    share = sum(found.values()) / new.count
     if share > limit and new.count >= MIN_ROWS:
-        examples = ", ".join(list(unseen)[:3])
+        examples = ", ".join(list(found)[:3])
         what = f"{share:.1%} of the {new.count} new values of {name} were never seen before (such as {examples})"
         yield Anomaly(name, "error", f"{what}, more than the {limit:.1%} of max_unseen")
 

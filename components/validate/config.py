@@ -34,12 +34,18 @@ class Validate(Section):
         description="largest share of new rows with a text that the version in service never saw, for each column",
     )
     min_new_rows: int = Field(default=1, gt=0, description="new labelled rows from which on a run retrains")
+    min_requests: int = Field(
+        default=300,
+        ge=100,
+        description="logged requests to the version in service from which on their drift is measured",
+    )
     stop_on: Literal["error", "warning"] = Field(default="error", description="mildest anomaly that stops the run")
 
 
 class ValidateConfig(Section):
     """What validate reads."""
 
+    name: str
     data: Data
     features: Features
     # `validate` itself is a method of every pydantic model.
@@ -74,6 +80,11 @@ class ValidateConfig(Section):
             for name, column in self.data.columns.items()
             if name == self.data.label or (name in self.read_columns and column.type != "timestamp")
         )
+
+    @property
+    def asked_columns(self) -> tuple[str, ...]:
+        """The columns in which the drift of requests is measured: a request brings no label."""
+        return tuple(name for name in self.compared_columns if name != self.data.label)
 
     def drift_limit(self, column: str) -> float:
         """The largest drift allowed in a column."""

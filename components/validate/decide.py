@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Answer = Literal["retrain", "nothing"]
+OF_ROWS = "drift over the limit in"
+OF_REQUESTS = "what the model is asked has drifted from what it learned in"
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,17 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def with_drift(decision: Decision, drift: dict[str, tuple[float, float]]) -> Decision:
+def with_drift(decision: Decision, drift: dict[str, tuple[float, float]], what: str = OF_ROWS) -> Decision:
     """Adds to the reason which columns drifted; where there are too few new rows, drift is reason enough to retrain.
 
     Args:
         decision: what was decided.
         drift: distance and limit of each column over its limit.
+        what: the words before the columns.
     """
     if not drift:
         return decision
     columns = ", ".join(f"{name} ({distance:.2f} > {limit:g})" for name, (distance, limit) in drift.items())
     if decision.drift_decides:
-        return Decision("retrain", f"drift over the limit in {columns}; otherwise {decision.reason}")
-    return Decision(decision.answer, f"{decision.reason}; drift over the limit in {columns}")
+        return Decision("retrain", f"{what} {columns}; otherwise {decision.reason}")
+    return Decision(decision.answer, f"{decision.reason}; {what} {columns}")

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from components.validate.config import ValidateConfig
 from components.validate.statistics import Summary, Tokens
 
 MIN_ROWS = 100
@@ -87,6 +88,40 @@ def measure(baseline: Mapping[str, Any], current: Summary, is_label: bool) -> di
         "baseline_missing": missing[0],
         "current_missing": missing[1],
     }
+
+
+def measure_all(
+    summaries: Mapping[str, Summary], baseline: Mapping[str, Any], config: ValidateConfig
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Measures the drift of every column that is compared.
+
+    Args:
+        summaries: of the new rows, by column; those that are not compared, or not there, are left out.
+        baseline: `columns` of the older `statistics.json`.
+        config: tells which columns are compared, and the limits.
+
+    Returns:
+        what `measure` gives, with `limit`, by column; and why the others could not be measured.
+    """
+    found: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
+    for name in config.compared_columns:
+        is_label = name == config.data.label
+        if name not in summaries:
+            continue
+        reason = skip_reason(baseline.get(name), summaries[name], is_label)
+        if reason is not None:
+            skipped[name] = reason
+        else:
+            measured = measure(baseline[name], summaries[name], is_label)
+            found[name] = {**measured, "limit": config.drift_limit(name)}
+    return found, skipped
+
+
+def over_limit(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Distance and limit of each column over its limit, of what `measure_all` found."""
+    measures = {name: (column["distance"], column["limit"]) for name, column in found.items()}
+    return {name: (distance, limit) for name, (distance, limit) in measures.items() if distance > limit}
 
 
 def _rows(baseline: Mapping[str, Any], is_label: bool) -> int:

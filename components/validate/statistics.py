@@ -166,7 +166,7 @@ def summarize(paths: Sequence[Path], data: Data) -> dict[str, Summary]:
     """
     share = SAMPLE_ROWS / max(sum(pq.read_metadata(path).num_rows for path in paths), 1)
     random = np.random.default_rng(0)
-    summaries = {name: _summary(name, data) for name in data.columns if data.key != (name,)}
+    summaries = {name: summary_of(name, data) for name in data.columns if data.key != (name,)}
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(summaries)):
@@ -176,7 +176,8 @@ def summarize(paths: Sequence[Path], data: Data) -> dict[str, Summary]:
     return summaries
 
 
-def _summary(name: str, data: Data) -> Summary:
+def summary_of(name: str, data: Data) -> Summary:
+    """An empty summary of a column, of the kind that suits it."""
     kind = data.columns[name].type
     is_class = name == data.label and data.task != "regression"
     return Tokens(kind) if is_class or kind in ("string", "boolean") else Numbers(kind)

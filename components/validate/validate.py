@@ -16,7 +16,8 @@ from components.store import ModelStore
 from components.validate import anomalies, drift
 from components.validate.anomalies import Anomaly, Summaries
 from components.validate.config import ValidateConfig
-from components.validate.decide import Answer, Decision, Situation, decide, with_drift
+from components.validate.decide import OF_REQUESTS, Answer, Decision, Situation, decide, with_drift
+from components.validate.requests import anomalies_of, measure_requests
 from components.validate.statistics import describe, summarize
 
 SHOWN = ("type", "missing", "distinct", "min", "max", "mean")
@@ -34,7 +35,9 @@ def validate(
     """Decides whether to retrain; data is read only when there is reason to, or drift in few new rows may be one.
 
     The record's details hold `decision`, `reason`, `new_rows` (labelled rows that the version in service was not
-    trained on), `anomalies`, `drift`, `drift_skipped` (column → why it was not measured) and `columns`.
+    trained on), `anomalies`, `drift`, `drift_skipped` (column → why it was not measured), `columns`, and `requests`,
+    what `requests.py` measured of what the model is asked. Anomalies of requests are only told: the run goes on, since
+    it is their remedy.
 
     Args:
         snapshot: the snapshot's folder.
@@ -52,10 +55,14 @@ def validate(
         current, version = Snapshot.read(snapshot), _Version.read(serving)
         situation = _situation(current, version, config, training_digest, force, work)
         decision = decide(situation)
-        details.update(new_rows=situation.new_rows, anomalies=[], drift={}, drift_skipped={})
+        asked = measure_requests(config, situation.version, version.statistics, work)
+        warnings = [anomaly.to_dict() for anomaly in anomalies_of(config, asked)]
+        details.update(new_rows=situation.new_rows, anomalies=warnings, drift={}, drift_skipped={}, requests=asked)
         described: Mapping[str, Any] | None = None
         if decision.answer == "retrain" or decision.drift_decides or version.statistics is None:
             described, decision = _examine(current, version, config, decision, details)
+        if asked is not None:
+            decision = with_drift(decision, drift.over_limit(asked["drift"]), OF_REQUESTS)
         if decision.answer == "nothing":
             described = version.statistics or described
         assert described is not None
@@ -126,7 +133,7 @@ def _examine(
     details.update(_columns(described))
     drifted = _drift(config, fresh, baseline, details)
     found = anomalies.find(config, whole, fresh, baseline)
-    details["anomalies"] = [anomaly.to_dict() for anomaly in found]
+    details["anomalies"] = [*(anomaly.to_dict() for anomaly in found), *details["anomalies"]]
     _stop(anomalies.stopping(found, config.validate_.stop_on))
     return described, with_drift(decision, drifted)
 
@@ -137,16 +144,8 @@ def _drift(
     """Records the drift of every compared column; returns distance and limit of those over their limit."""
     if baseline is None:
         return {}
-    for name in config.compared_columns:
-        is_label = name == config.data.label
-        reason = drift.skip_reason(baseline.get(name), fresh[name], is_label)
-        if reason is not None:
-            details["drift_skipped"][name] = reason
-        else:
-            measured = drift.measure(baseline[name], fresh[name], is_label)
-            details["drift"][name] = {**measured, "limit": config.drift_limit(name)}
-    measures = {name: (found["distance"], found["limit"]) for name, found in details["drift"].items()}
-    return {name: (distance, limit) for name, (distance, limit) in measures.items() if distance > limit}
+    details["drift"], details["drift_skipped"] = drift.measure_all(fresh, baseline, config)
+    return drift.over_limit(details["drift"])
 
 
 def _columns(described: Mapping[str, Any]) -> dict[str, Any]:

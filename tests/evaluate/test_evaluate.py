@@ -31,11 +31,24 @@ def test_the_chosen_folder_is_the_variant_and_the_evaluation(room):
     of_variant = {path.relative_to(variant) for path in variant.rglob("*") if path.is_file()}
     of_chosen = {path.relative_to(room.chosen) for path in room.chosen.rglob("*") if path.is_file()}
     assert of_chosen - of_variant == {room.chosen.joinpath(name).relative_to(room.chosen) for name in
-                                      ("evaluation.json", "records/evaluate.json")}  # fmt: skip
+                                      ("evaluation.json", "heldout_predictions.npy", "records/evaluate.json")}  # fmt: skip
     assert of_variant <= of_chosen
     for path in of_variant:
         assert (room.chosen / path).read_bytes() == (variant / path).read_bytes()
     assert artifacts.read_records(room.chosen)["evaluate"].details == evaluation
+
+
+@pytest.mark.parametrize("rows", [300, 3000])
+def test_the_chosen_variants_first_predictions_are_kept(room, weights, rows):
+    table = pa.concat_tables([heldout(room)] * 2).slice(0, rows)
+    labels = pa.array([None] * 10 + table["late"].to_pylist()[10:], pa.int64())
+    room.heldout(table.set_column(3, "late", labels))
+    chosen = room.variant("dynamic", weights["slightly worse"])
+    room.evaluate(room.variant("float32", padding=9000), chosen, max_variant_loss=1)
+    predictions = np.load(room.chosen / artifacts.HELDOUT_PREDICTIONS)
+    assert (predictions.shape, predictions.dtype) == ((min(rows, 2048),), np.float32)
+    x, noise = (np.array(table[name])[:2048] for name in ("x", "noise"))
+    np.testing.assert_allclose(predictions, 1 / (1 + np.exp(-2 * x - 0.3 * noise)), atol=1e-5)
 
 
 def test_a_refused_run_leaves_the_evaluation_only(room, weights):

@@ -1,4 +1,4 @@
-"""Records as real runs leave them: six ways in which a run can end."""
+"""Records as real runs leave them: the ways in which a run can end."""
 
 import hashlib
 import math
@@ -126,8 +126,22 @@ def validate(decision: str, reason: str, new_rows: int, drift: bool) -> dict[str
         "anomalies": [unseen] if drift else [],
         "drift": _drift() if drift else {},
         "drift_skipped": {"engines": "the version in service has no statistics of it"} if drift else {},
+        "requests": _requests() if drift else None,
         "columns": _columns(),
         "training_digest": "b71e" * 16,
+    }
+
+
+def _requests() -> dict[str, Any]:
+    drift = _drift()
+    drift["carrier"]["distance"] = 0.213
+    return {
+        "version": 3,
+        "rows": 18_204,
+        "unfit": 3,
+        "drift": {name: drift[name] for name in ("carrier", "origin", "distance", "temperature")},
+        "drift_skipped": {"engines": "the version in service has no statistics of it"},
+        "unseen": {"carrier": 0.031, "origin": 0.0},
     }
 
 
@@ -282,6 +296,56 @@ def _slices(down: float, serving: bool) -> list[dict[str, Any]]:
     ]
 
 
+def rehearse(unfit: bool, recorded: int) -> dict[str, Any]:
+    slow = [
+        "p99 latency is 12.3 ms; rehearse.latency_p99_ms allows 5",
+        "resident memory is 161 MB; rehearse.memory_mb allows 150",
+    ]
+    return {
+        "decision": "unfit" if unfit else "fit",
+        "reason": "; and ".join(slow)
+        if unfit
+        else "the server answered 2,000 held-out rows as it must, within every limit",
+        "rows": 2000,
+        "recorded": recorded,
+        "unfit_recorded": 12 if recorded else 0,
+        "unfit_example": "gate is not a field; the fields are carrier, origin, dest" if recorded else None,
+        "failures": slow if unfit else [],
+        "latency_p50_ms": 0.31,
+        "latency_p99_ms": 12.3 if unfit else 0.92,
+        "requests_per_s": 9812.4,
+        "instances_per_s": 214_003.0,
+        "memory_bytes": 161_202_176 if unfit else 92_274_688,
+        "start_s": 0.83,
+        "largest_difference": 5.96e-8,
+        "limits": {
+            "latency_p50_ms": None,
+            "latency_p99_ms": 5.0,
+            "min_requests_per_s": 100.0,
+            "memory_mb": 150.0,
+            "start_s": 20.0,
+            "tolerance": 1e-5,
+        },
+    }
+
+
+def predict(source: str, version: int) -> dict[str, Any]:
+    if not source:
+        return {"version": version, "source": None, "output": None}
+    return {
+        "version": version,
+        "source": source,
+        "output": f".evergreen/predictions/flights/{version}",
+        "rows": 12_204_117,
+        "bad": 3,
+        "shards": 24,
+        "skipped_shards": 2,
+        "rows_per_s": 812_345.6,
+        "bytes": 104_857_600,
+        "seconds": 15.0,
+    }
+
+
 def deploy(version: int, previous: int | None) -> dict[str, Any]:
     return {
         "version": version,
@@ -327,7 +391,9 @@ SECONDS = {
     "compress-dynamic": 2.2,
     "compress-int8": 3.9,
     "evaluate": 6.2,
+    "rehearse": 2.9,
     "deploy": 0.3,
+    "predict": 15.2,
     "finish": 0.2,
 }
 HEAVY = ("preprocess", "train", "compress")
@@ -346,9 +412,15 @@ def records(details: dict[str, dict[str, Any]], run: str = RUN, start_s: float =
     return found
 
 
-def _whole(start: str, serving: int | None, reason: str, refused: bool = False) -> dict[str, dict[str, Any]]:
+def _whole(
+    start: str, serving: int | None, reason: str, refused: bool = False, unfit: bool = False
+) -> dict[str, dict[str, Any]]:
     recipes = {f"compress-{recipe}": compress(recipe) for recipe in ("float32", "float16", "dynamic", "int8")}
-    last = {} if refused else {"deploy": deploy((serving or 0) + 1, serving)}
+    version = (serving or 0) + 1
+    rehearsed = {"rehearse": rehearse(unfit, 1800 if serving else 0)}
+    source = "s3://lake/flights/2014/*.parquet" if serving else ""
+    deployed = {"deploy": deploy(version, serving), "predict": predict(source, version)}
+    last = {} if refused else rehearsed if unfit else rehearsed | deployed
     return {
         "ingest": ingest(new=3 if serving else 12),
         "resolve": resolve(serving),
@@ -374,6 +446,11 @@ def warm_run() -> dict[str, Record]:
 
 def refused() -> dict[str, Record]:
     return records(_whole("warm", 3, "84,292 new rows since version 3.", refused=True))
+
+
+def unfit() -> dict[str, Record]:
+    """The server was too slow and too large with the new model."""
+    return records(_whole("warm", 3, "84,292 new rows since version 3.", unfit=True))
 
 
 def nothing_to_do() -> dict[str, Record]:
@@ -436,6 +513,7 @@ ALL = {
     "warm_run": warm_run,
     "nothing_to_do": nothing_to_do,
     "refused": refused,
+    "unfit": unfit,
     "failed": failed,
     "killed": killed,
     "all_cached": all_cached,

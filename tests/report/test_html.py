@@ -21,7 +21,8 @@ WITHOUT_TRAINING = {"data", "drift", "time", "lineage", "cleanup"}
 SECTIONS = {
     "first_run": set(TITLES),
     "warm_run": set(TITLES),
-    "refused": set(TITLES),
+    "refused": set(TITLES) - {"rehearsal"},
+    "unfit": set(TITLES),
     "all_cached": set(TITLES),
     "nothing_to_do": WITHOUT_TRAINING,
     "failed": WITHOUT_TRAINING - {"cleanup"},
@@ -31,6 +32,7 @@ HEADLINES = {
     "first_run": "Version 1 is in service",
     "warm_run": "Version 4 is in service",
     "refused": "New model refused",
+    "unfit": "New model not deployed",
     "all_cached": "Version 1 stays in service",
     "nothing_to_do": "Nothing to do",
     "failed": "Failed in preprocess",
@@ -189,12 +191,58 @@ def test_long_lists_are_cut_and_say_so() -> None:
 
 
 def test_the_column_over_its_limit_comes_first_and_is_marked() -> None:
-    text = render(samples.warm_run(), "flights", samples.RUN)
+    text, _, asked = render(samples.warm_run(), "flights", samples.RUN).partition("What the model is asked")
+    assert asked
     plots = re.findall(r"<figure( class=\"over\")?><figcaption><h3>(\w+)</h3><span class=\"n\">([\d.]+)( over)?", text)
     distances = [float(distance) for _, _, distance, _ in plots]
     assert distances == sorted(distances, reverse=True)
     assert [name for over, name, _, word in plots if over and word] == ["temperature"]
     assert "1 of 12 columns over the limit:" in text
+
+
+def test_what_the_model_is_asked_is_told_apart_from_rows() -> None:
+    _, _, asked = render(samples.warm_run(), "flights", samples.RUN).partition("What the model is asked</h3>")
+    words = Page("<main>" + asked[: asked.index("</section>")] + "</main>").text
+    assert "What the model is asked has drifted from what it learned: 18,204 logged requests to version 3." in words
+    assert words.index("carrier") < words.index("temperature") < words.index("origin")
+    assert "3.1 %" in words
+    calm = samples.warm_run()
+    for column in calm["validate"].details["requests"]["drift"].values():
+        column["distance"] = 0.01
+    assert "The model is asked what it learned: 18,204 logged requests" in page_of(calm).text
+    del calm["validate"].details["requests"]
+    assert "18,204" not in page_of(calm).text
+
+
+def rehearsal_rows(records: dict[str, Record]) -> dict[str, list[str]]:
+    """What the table of the rehearsal says, by the figure's name."""
+    _, _, section = render(records, "flights", samples.RUN).partition('<section id="rehearsal">')
+    rows = re.findall(r"<tr>(<td.*?)</tr>", section[: section.index("</section>")])
+    cells = [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)] for row in rows]
+    return {name: rest for name, *rest in cells}
+
+
+def test_the_rehearsal_shows_each_figure_beside_its_limit() -> None:
+    rows = rehearsal_rows(samples.unfit())
+    assert rows["Latency p50"] == ["310 µs", "", ""]
+    assert rows["Latency p99"] == ["12.3 ms", "at most 5.00 ms", "broken"]
+    assert rows["Requests a second"] == ["9,812", "at least 100", "kept"]
+    assert rows["Resident memory"] == ["161 MB", "at most 150 MB", "broken"]
+    assert rows["Start to ready"] == ["0.8 s", "at most 20.0 s", "kept"]
+    assert rows["Largest difference of an answer"] == ["6e-08", "at most 1e-05", "kept"]
+    words = page_of(samples.unfit()).text
+    assert "asked 2,000 held-out rows and 1,800 recorded requests" in words
+    assert "12 recorded requests no longer fit the columns and would be refused: gate is not a field" in words
+
+
+def test_a_server_that_did_not_start_has_no_figures() -> None:
+    records = samples.unfit()
+    details = records["rehearse"].details
+    details.update(dict.fromkeys(("latency_p99_ms", "memory_bytes", "start_s", "requests_per_s")))
+    details.update(rows=0, recorded=0, failures=["no module named x"], reason="no module named x")
+    rows = rehearsal_rows(records)
+    assert rows["Latency p99"] == ["–", "at most 5.00 ms", "not measured"]
+    assert "no module named x" in page_of(records).text
 
 
 def test_chosen_and_refused_variants_are_told_apart() -> None:

@@ -15,6 +15,7 @@ KINDS = {
     "warm_run": "deployed",
     "nothing_to_do": "nothing",
     "refused": "refused",
+    "unfit": "refused",
     "failed": "failed",
     "killed": "failed",
     "all_cached": "kept",
@@ -31,6 +32,15 @@ def test_a_finish_that_failed_hides_neither_itself_nor_the_new_version() -> None
     records["finish"].status, records["finish"].error = "failed", "no space left"
     decision = decide(records, samples.RUN)
     assert (decision.headline, decision.after) == ("Failed in finish", "Version 4 is in service.")
+
+
+def test_a_model_that_the_server_cannot_bear_is_not_deployed() -> None:
+    decision = decide(samples.unfit(), samples.RUN)
+    assert decision.headline == "New model not deployed"
+    assert decision.reason.startswith("Unfit to serve: p99 latency is 12.3 ms; rehearse.latency_p99_ms allows 5")
+    assert decision.after == "Version 3 stays in service."
+    skipped = {step.name: step.words for step in steps(samples.unfit(), samples.RUN) if step.outcome == "skipped"}
+    assert skipped == {"deploy": "model not fit to serve", "predict": "model not fit to serve"}
 
 
 def test_a_deploy_that_failed_promises_no_version() -> None:
@@ -70,7 +80,8 @@ def test_outcomes() -> None:
 
 def test_steps_stand_in_the_order_of_the_pipeline_with_those_that_never_started() -> None:
     names = [step.name for step in steps(samples.nothing_to_do(), samples.RUN)]
-    assert names == ["ingest", "resolve", "validate", "preprocess", "train", "compress", "evaluate", "deploy", "finish"]
+    before = ["ingest", "resolve", "validate", "preprocess", "train", "compress", "evaluate"]
+    assert names == [*before, "rehearse", "deploy", "predict", "finish"]
     unknown = Record("notify", samples.RUN, 0.0, status="done")
     assert [step.name for step in steps({"notify": unknown}, samples.RUN)][-2:] == ["notify", "finish"]
 

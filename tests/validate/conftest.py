@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.artifacts import Partition, Snapshot, read_json, read_records, run_folder, run_name, write_json
+from components.features.arrow import arrow_schema
 from components.features.columns import Data
 from components.schema import parse
 from components.validate.config import ValidateConfig
@@ -69,7 +70,7 @@ class Feed:
         return {name: columns.get(name, values) for name, values in usual.items()}
 
     def partition(self, digest: str, rows: dict[str, Any], data: dict[str, Any] | None = None) -> Partition:
-        schema = parse(Data, json.dumps(data or self.data())).arrow_schema()
+        schema = arrow_schema(parse(Data, json.dumps(data or self.data())))
         arrays = [pa.array(list(rows[name]), from_pandas=True).cast(schema.field(name).type) for name in schema.names]
         table = pa.table(arrays, schema=schema)
         partition = Partition(digest, f"{digest}.csv", len(table), table["late"].null_count, {})
@@ -88,7 +89,7 @@ class Feed:
         return {"columns": COLUMNS, "label": "late", "task": "binary", "time": "time"} | changed
 
     def config(self, data: dict[str, Any] | None = None, features: list[dict[str, Any]] = FEATURES, **validate: Any):
-        text = json.dumps({"data": data or self.data(), "features": features, "validate": validate})
+        text = json.dumps({"name": "flights", "data": data or self.data(), "features": features, "validate": validate})
         return parse(ValidateConfig, text)
 
     def run(self, snapshot: Path, serving: Path, digest: str = "same", force: bool = False, **config: Any) -> Outcome:
