@@ -2,19 +2,23 @@
 PYTHON ?= python3
 MODEL ?= models/flights
 WORK ?= .evergreen
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint bench requirements clean
+.PHONY: help run serve test test-all lint bench requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: $(READY) ## retrain models/flights on its built-in data and put it into service (MODEL=, WORK=)
 	@$(BIN)/python pipeline.py run "$(MODEL)" --work "$(WORK)"
+
+serve: $(READY) ## answer requests with what `make run` put into service (WORK=, PORT=)
+	@$(BIN)/python -m components.serve --work "$(WORK)" --port "$(PORT)"
 
 test: $(READY) lint ## lint, type checks and the fast tests
 	@$(BIN)/python -m pytest -q

@@ -16,7 +16,9 @@ from components.finish.component import finish
 from components.ingest.component import ingest
 from components.orchestration.command_line import main
 from components.orchestration.draw import origin, training_digest
+from components.predict.component import predict
 from components.preprocess.component import preprocess
+from components.rehearse.component import rehearse
 from components.resolve.component import resolve
 from components.train.component import train
 from components.validate.component import validate
@@ -65,17 +67,22 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                     work=work_uri,
                 ).outputs
                 with dsl.If(judged["Output"] == "blessed", name="good-enough"):
-                    deploy(
-                        config=of("deploy"),
-                        origin=origin(config),
-                        chosen=judged["chosen"],
-                        model=trained,
-                        statistics=checked["statistics"],
-                        snapshot=snapshot,
-                        base=known["base"],
-                        serving=known["serving"],
-                        work=work_uri,
-                    )
+                    chosen = judged["chosen"]
+                    rehearsed = rehearse(config=of("rehearse"), chosen=chosen, examples=examples, work=work_uri)
+                    with dsl.If(rehearsed.output == "fit", name="fit-to-serve"):
+                        version = deploy(
+                            config=of("deploy"),
+                            origin=origin(config),
+                            chosen=chosen,
+                            model=trained,
+                            statistics=checked["statistics"],
+                            snapshot=snapshot,
+                            base=known["base"],
+                            serving=known["serving"],
+                            work=work_uri,
+                        ).output
+                        if config.predict.source is not None:
+                            predict(config=of("predict"), version=version, name=model, work=work_uri)
 
     return evergreen
 

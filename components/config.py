@@ -23,9 +23,12 @@ from components.features.declared import Features, check_features
 from components.finish.config import Finish, FinishConfig
 from components.ingest.config import Ingest, IngestConfig
 from components.learning.config import Network, WideDeep
+from components.predict.config import Predict, PredictConfig, check_predict
 from components.preprocess.config import Preprocess, PreprocessConfig, check_preprocess
+from components.rehearse.config import Rehearse, RehearseConfig
 from components.resolve.config import Resolve, ResolveConfig
 from components.schema import Section, canonical_json, parse, sentences
+from components.serve.config import Serve
 from components.train.config import Train, TrainConfig
 from components.validate.config import Validate, ValidateConfig
 
@@ -40,7 +43,9 @@ STEP_CONFIGS: dict[str, type[Section]] = {
     "preprocess": PreprocessConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "rehearse": RehearseConfig,
     "deploy": DeployConfig,
+    "predict": PredictConfig,
     "finish": FinishConfig,
 }
 
@@ -65,7 +70,10 @@ class ModelConfig(Section):
     train: Train = Field(default_factory=Train)
     compress: Compress = Field(default_factory=Compress)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    rehearse: Rehearse = Field(default_factory=Rehearse)
     deploy: Deploy = Field(default_factory=Deploy)
+    predict: Predict = Field(default_factory=Predict)
+    serve: Serve = Field(default_factory=Serve)
     finish: Finish = Field(default_factory=Finish)
     retention: Retention = Field(default_factory=Retention)
 
@@ -76,6 +84,7 @@ class ModelConfig(Section):
         check_features(self.features, self.data)
         check_preprocess(self.preprocess, self.data)
         check_evaluate(self.evaluate, self.data)
+        check_predict(self.predict, self.data)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def deploy(
     model: Input[Model],
     statistics: Input[Artifact],
     snapshot: Input[Dataset],
-):
+) -> str:
     import json
     from pathlib import Path
 
@@ -24,7 +24,7 @@ def deploy(
     from components.deploy.deploy import Sources, deploy
     from components.schema import parse
 
-    deploy(
+    return deploy(
         Sources(
             chosen=Path(chosen.path),
             model=Path(model.path),

@@ -41,7 +41,7 @@ class Sources:
     """The version that the chosen variant was compared with, or the empty folder."""
 
 
-def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Path) -> None:
+def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Path) -> str:
     """Puts the chosen variant into service.
 
     A repeated call with the same artifacts finds the version it made before and only moves the pointer. The pointer
@@ -53,6 +53,9 @@ def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work:
         origin: `training_digest` of the configuration and code that training depends on, which validate compares, and
             `images` of the steps; both go into the lineage.
         work: the work directory.
+
+    Returns:
+        the version's folder.
 
     Raises:
         UserError: another version went into service meanwhile, or this one was withdrawn before.
@@ -73,6 +76,7 @@ def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work:
             features_digest=lineage["features_digest"],
             **origin,
         )
+    return str(version.path)
 
 
 def _point(store: ModelStore, pointer: str, expected: int | None, version: Version) -> Version | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "components"
+STARTED = {"rehearse": "serve"}
+"""Rooms whose programs a step starts in processes of their own, so that its image carries them without importing them."""
 
 
 def image(step: str) -> str:
@@ -38,9 +40,9 @@ def carried_files(step: str) -> list[Path]:
 
     `component.py` is left out: KFP compiles its text into the task.
     """
-    own = {path for path in (ROOT / PACKAGE / step).rglob("*.py") if path.name != "component.py"}
+    rooms = [step, STARTED[step]] if step in STARTED else [step]
     carried: set[Path] = set()
-    waiting = own
+    waiting = {path for room in rooms for path in (ROOT / PACKAGE / room).rglob("*.py") if path.name != "component.py"}
     while waiting:
         carried |= waiting
         waiting = {imported for path in waiting for imported in imported_files(path)} - carried

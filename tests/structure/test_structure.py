@@ -16,13 +16,14 @@ LAYERS = (
     {"artifacts"},
     {"features"},
     {"store", "learning", "predictor", "report", "cleanup"},
+    {"serve"},
     STEPS,
     {"config"},
     {"orchestration"},
 )
 SIDEWAYS = {("cleanup", "store")}
-LIGHT = ("config", "artifacts", "store", "schema", "predictor", "report", "cleanup")
-LIGHT_STEPS = ("ingest", "resolve", "validate", "evaluate", "deploy", "finish")
+LIGHT = ("config", "artifacts", "store", "schema", "predictor", "report", "cleanup", "serve")
+LIGHT_STEPS = ("ingest", "resolve", "validate", "evaluate", "rehearse", "deploy", "finish")
 HEAVY_PACKAGES = {"tensorflow", "tensorflow_transform", "apache_beam", "tf_keras", "keras", "tfx_bsl"}
 # Imported inside a function, only when the source is a TFRecord.
 ALLOWED_HEAVY = {"components/ingest/read_tfrecord.py"}
@@ -104,7 +105,8 @@ def test_names_agree_everywhere() -> None:
         assert (ROOT / "containers" / step / "requirements.txt").exists()
         assert list((ROOT / "tests" / step).glob("test_*.py")), f"tests/{step} is empty"
     containers = {path.name for path in (ROOT / "containers").iterdir() if path.is_dir()} - {"__pycache__"}
-    assert containers == STEPS
+    assert containers == STEPS | {"serve"}
+    assert "serve" in sections
 
 
 def test_drawing_the_pipeline_imports_no_tensorflow() -> None:
@@ -137,11 +139,14 @@ def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:
             assert not found, f"{path} holds {found}"
 
 
+# uvicorn loads its event loop and its parser by name.
+LOADED_BY_NAME = {"httptools", "uvloop"}
 DISTRIBUTIONS = {
     "ai_edge_litert": "ai-edge-litert",
     "apache_beam": "apache-beam",
     "farmhash": "cityhash",
     "google": "protobuf",
+    "prometheus_client": "prometheus-client",
     "google_crc32c": "google-crc32c",
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
@@ -153,14 +158,25 @@ DISTRIBUTIONS = {
 }
 
 
-@pytest.mark.parametrize("step", sorted(STEPS))
+@pytest.mark.parametrize("step", sorted(STEPS | {"serve"}))
 def test_an_image_asks_for_the_packages_that_its_code_imports_and_no_others(step: str) -> None:
     import sys
 
-    from components.orchestration.images import carried_files
+    from components.orchestration.images import STARTED, carried_files
 
     imported = {name.split(".")[0] for path in carried_files(step) if path.suffix == ".py" for name in _imports(path)}
     imported -= {"components", *sys.stdlib_module_names}
-    needed = {DISTRIBUTIONS.get(name, name) for name in imported} | {"kfp"}
+    needed = {DISTRIBUTIONS.get(name, name) for name in imported} | ({"kfp"} if step in STEPS else LOADED_BY_NAME)
+    if step in STARTED:
+        needed |= LOADED_BY_NAME
     lines = (ROOT / "containers" / step / "requirements.in").read_text().splitlines()
     assert {re.split("[=<>]", line)[0] for line in lines} == needed
+
+
+def test_the_server_loads_nothing_large() -> None:
+    import subprocess
+    import sys
+
+    large = HEAVY_PACKAGES | {"pyarrow", "pandas", "scipy", "sklearn", "kfp"}
+    code = f"import sys, components.serve.__main__; sys.exit(str(sorted({large!r} & set(sys.modules))) if {large!r} & set(sys.modules) else 0)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
