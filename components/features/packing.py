@@ -1,6 +1,8 @@
 """All floats of a row, computed together and put in the order of the declaration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,7 @@ class FloatPacking:
         self.numbers = Numbers(numbers, [name for name, column in data.columns.items() if column.type == "float"])
         rows = self._rows(numbers)
         self._order = [rows[source] for source in sources]
+        self._in_order = picker(self._order)
         tables = [circle(part) for feature in self.cyclic for part in feature.parts]
         self._circles, self._starts = _joined(tables)
         self._points: list[list[list[float]]] = [table.tolist() for table in tables]
@@ -77,8 +80,14 @@ class FloatPacking:
         """
         scaled, missing = self.numbers.of_row(values)
         points = [point for table, part_id in zip(self._points, part_ids) for point in table[part_id]]
-        stacked = [*scaled, *missing, *points]
-        return [stacked[row] for row in self._order]
+        return self._in_order([*scaled, *missing, *points])
+
+
+def picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """A function that gives the items of a sequence at some indices."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    return lambda items: [items[index] for index in indices]
 
 
 def _number(feature: AnyFeature, constants: Constants) -> Number | None:

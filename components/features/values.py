@@ -4,13 +4,12 @@ A single row goes through plain Python: each call of numpy costs as much as scal
 """
 
 import math
-from array import array
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from components.features.packing import picker
 from components.features.tokens import ValueTable
 from components.features.transform import Transform
 
@@ -46,7 +45,7 @@ class ValueTransform:
         self._simple_ids = [(value_id, indices[0]) for value_id, indices in self._ids if len(indices) == 1]
         self._crossed_ids = [(value_id, indices) for value_id, indices in self._ids if len(indices) > 1]
         simple_first = sorted(range(len(self._ids)), key=lambda position: len(self._ids[position][1]) > 1)
-        self._id_order = [simple_first.index(position) for position in range(len(self._ids))]
+        self._in_order = picker([simple_first.index(position) for position in range(len(self._ids))])
         owners = (getattr(value_id, "__self__", None) for value_id, _ in self._ids)
         self._tables = {name: owner for name, owner in zip(transform.id_names, owners) if isinstance(owner, ValueTable)}
 
@@ -66,10 +65,8 @@ class ValueTransform:
         return {name: table.unseen for name, table in self._tables.items()}
 
     def _one_by_one(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-        floats = array("f", chain.from_iterable(map(self._floats_of, rows)))
-        ids = array("i", chain.from_iterable(map(self._ids_of, rows)))
-        shape = len(rows), -1
-        return np.frombuffer(floats, np.float32).reshape(shape), np.frombuffer(ids, np.int32).reshape(shape)
+        floats = np.array([self._floats_of(row) for row in rows], np.float32)
+        return floats, np.array([self._ids_of(row) for row in rows], np.int32)
 
     def _floats_of(self, row: Row) -> Sequence[float]:
         values = [_NAN if (value := row[index]) is None else value for index in self._numbers]
@@ -78,7 +75,7 @@ class ValueTransform:
     def _ids_of(self, row: Row) -> Sequence[int]:
         ids = [value_id(row[index]) for value_id, index in self._simple_ids]
         ids += [value_id(*[row[index] for index in indices]) for value_id, indices in self._crossed_ids]
-        return [ids[position] for position in self._id_order]
+        return self._in_order(ids)
 
     def _together(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         columns = list(zip(*rows))

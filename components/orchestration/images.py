@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = "components"
 STARTED = {"rehearse": "serve"}
-"""Rooms whose programs a step starts in processes of their own, so that its image carries them without importing them."""
+"""Rooms whose programs a step starts in processes of their own: its image carries them, though it imports them not."""
 
 
 def image(step: str) -> str:
