@@ -14,8 +14,8 @@ import pyarrow.types as types
 
 from components.features.arrow import ARROW_TYPES, arrow_schema
 from components.features.columns import MISSING_INTEGER, Column, Data
+from components.features.convert import NOT_READ, convert
 from components.ingest.block import Block
-from components.ingest.convert import NOT_READ, convert
 
 REJECTED_SCHEMA = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("row", pa.string())])
 YEAR_1_US, YEAR_10000_US = -62_135_596_800_000_000, 253_402_300_800_000_000

@@ -21,8 +21,8 @@ from google.protobuf.message import DecodeError
 
 from components.errors import UserError
 from components.features.columns import ColumnType, Data
+from components.features.convert import NOT_READ
 from components.ingest.block import Block, Malformed
-from components.ingest.convert import NOT_READ
 from components.ingest.header import missing_sentence
 from components.ingest.tf_example import Example
 
