@@ -265,7 +265,10 @@ def read_requests(folder: Path, most: int) -> list[dict[str, Any]]:
     """
     newest: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
-        lines = path.read_bytes().splitlines()[-(most - len(newest)) :]
+        try:
+            lines = path.read_bytes().splitlines()[-(most - len(newest)) :]
+        except FileNotFoundError:  # the server has just freed it
+            continue
         newest[:0] = [line for raw in lines if (line := _request(raw)) is not None]
         if len(newest) >= most:
             break

@@ -5,13 +5,21 @@ from pathlib import Path
 
 from components import artifacts
 from components.artifacts import Record
-from components.report import data_section, fields, quality_section, rehearsal_section, run_section, training_section
+from components.report import (
+    data_section,
+    fields,
+    prediction_section,
+    quality_section,
+    rehearsal_section,
+    run_section,
+    training_section,
+)
 from components.report import format as fmt
 from components.report.decision import Decision, decide
 from components.report.figures import key_figures
 from components.report.markup import Html, element, join
 from components.report.quality import quality
-from components.report.steps import decision_of, details, steps
+from components.report.steps import ORDER, decision_of, details, steps
 from components.report.timing import timing
 
 STYLE = Path(__file__).with_name("style.css")
@@ -24,6 +32,7 @@ TITLES = {
     "quality": "Quality",
     "variants": "Variants",
     "rehearsal": "Rehearsal",
+    "prediction": "Bulk prediction",
     "time": "Steps and time",
     "lineage": "Lineage",
     "cleanup": "Cleanup",
@@ -72,9 +81,7 @@ def _top(records: Mapping[str, Record], outcome: Decision, name: str, run: str) 
 
 def _sections(records: Mapping[str, Record], run: str) -> list[Html]:
     found = quality(records)
-    of = {
-        step: details(records, step) for step in ("ingest", "validate", "preprocess", "train", "evaluate", "rehearse")
-    }
+    of = {step: details(records, step) for step in ORDER}
     sections = [
         data_section.data_section(of["ingest"], of["validate"]),
         data_section.drift_section(of["validate"]),
@@ -83,6 +90,7 @@ def _sections(records: Mapping[str, Record], run: str) -> list[Html]:
         quality_section.quality_section(of["evaluate"], found),
         quality_section.variants_section(of["evaluate"], found),
         rehearsal_section.rehearsal_section(of["rehearse"]),
+        prediction_section.prediction_section(of["predict"]),
         run_section.time_section(steps(records, run), timing(records, run)),
         run_section.lineage_section(records, run),
         run_section.cleanup_section(records),

@@ -206,7 +206,8 @@ def _rehearse(record: Record) -> str:
 def _predict(record: Record) -> str:
     if "source" in record.details and not fields.text(record.details, "source"):
         return "no predict.source, nothing to score"
-    bad, skipped = fields.number(record.details, "bad"), fields.number(record.details, "skipped_shards")
+    bad = sum(fields.counts(record.details, "bad").values())
+    skipped = fields.number(record.details, "skipped_shards")
     rate = fields.number(record.details, "rows_per_s")
     return _listed(
         _counted(record, "rows", "row"),

@@ -81,11 +81,6 @@ class ValidateConfig(Section):
             if name == self.data.label or (name in self.read_columns and column.type != "timestamp")
         )
 
-    @property
-    def asked_columns(self) -> tuple[str, ...]:
-        """The columns in which the drift of requests is measured: a request brings no label."""
-        return tuple(name for name in self.compared_columns if name != self.data.label)
-
     def drift_limit(self, column: str) -> float:
         """The largest drift allowed in a column."""
         return self.validate_.drift_limits.get(column, self.validate_.max_drift)

@@ -55,7 +55,7 @@ def validate(
         current, version = Snapshot.read(snapshot), _Version.read(serving)
         situation = _situation(current, version, config, training_digest, force, work)
         decision = decide(situation)
-        asked = measure_requests(config, situation.version, version.statistics, work)
+        asked = measure_requests(config, serving, situation.version, version.statistics, work)
         warnings = [anomaly.to_dict() for anomaly in anomalies_of(config, asked)]
         details.update(new_rows=situation.new_rows, anomalies=warnings, drift={}, drift_skipped={}, requests=asked)
         described: Mapping[str, Any] | None = None

@@ -318,6 +318,7 @@ def rehearse(unfit: bool, recorded: int) -> dict[str, Any]:
         "memory_bytes": 161_202_176 if unfit else 92_274_688,
         "start_s": 0.83,
         "largest_difference": 5.96e-8,
+        "server_log": f".evergreen/runs/{RUN}/rehearse-server.log",
         "limits": {
             "latency_p50_ms": None,
             "latency_p99_ms": 5.0,
@@ -331,18 +332,19 @@ def rehearse(unfit: bool, recorded: int) -> dict[str, Any]:
 
 def predict(source: str, version: int) -> dict[str, Any]:
     if not source:
-        return {"version": version, "source": None, "output": None}
+        return {"version": version, "source": None, "skipped": "predict.source names nothing to predict"}
     return {
         "version": version,
         "source": source,
         "output": f".evergreen/predictions/flights/{version}",
         "rows": 12_204_117,
-        "bad": 3,
+        "bad": {"distance is far; it must be a number": 2, "the line has 7 cells, not 8": 1},
         "shards": 24,
         "skipped_shards": 2,
         "rows_per_s": 812_345.6,
         "bytes": 104_857_600,
         "seconds": 15.0,
+        "absent": {"/data/flights-2014/01.parquet": ["wind_gust", "visib"]},
     }
 
 
@@ -418,7 +420,7 @@ def _whole(
     recipes = {f"compress-{recipe}": compress(recipe) for recipe in ("float32", "float16", "dynamic", "int8")}
     version = (serving or 0) + 1
     rehearsed = {"rehearse": rehearse(unfit, 1800 if serving else 0)}
-    source = "s3://lake/flights/2014/*.parquet" if serving else ""
+    source = "/data/flights-2014/*.parquet" if serving else ""
     deployed = {"deploy": deploy(version, serving), "predict": predict(source, version)}
     last = {} if refused else rehearsed if unfit else rehearsed | deployed
     return {

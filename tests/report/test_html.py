@@ -19,11 +19,11 @@ HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\x00\x1b[31m
 VOID = {"meta"}
 WITHOUT_TRAINING = {"data", "drift", "time", "lineage", "cleanup"}
 SECTIONS = {
-    "first_run": set(TITLES),
+    "first_run": set(TITLES) - {"prediction"},
     "warm_run": set(TITLES),
-    "refused": set(TITLES) - {"rehearsal"},
-    "unfit": set(TITLES),
-    "all_cached": set(TITLES),
+    "refused": set(TITLES) - {"rehearsal", "prediction"},
+    "unfit": set(TITLES) - {"prediction"},
+    "all_cached": set(TITLES) - {"prediction"},
     "nothing_to_do": WITHOUT_TRAINING,
     "failed": WITHOUT_TRAINING - {"cleanup"},
     "killed": WITHOUT_TRAINING - {"cleanup"} | {"preparation", "training"},
@@ -231,6 +231,7 @@ def test_the_rehearsal_shows_each_figure_beside_its_limit() -> None:
     assert rows["Start to ready"] == ["0.8 s", "at most 20.0 s", "kept"]
     assert rows["Largest difference of an answer"] == ["6e-08", "at most 1e-05", "kept"]
     words = page_of(samples.unfit()).text
+    assert f".evergreen/runs/{samples.RUN}/rehearse-server.log" in words
     assert "asked 2,000 held-out rows and 1,800 recorded requests" in words
     assert "12 recorded requests no longer fit the columns and would be refused: gate is not a field" in words
 
@@ -243,6 +244,13 @@ def test_a_server_that_did_not_start_has_no_figures() -> None:
     rows = rehearsal_rows(records)
     assert rows["Latency p99"] == ["–", "at most 5.00 ms", "not measured"]
     assert "no module named x" in page_of(records).text
+
+
+def test_bulk_prediction_tells_what_it_could_not_read() -> None:
+    words = page_of(samples.warm_run()).text
+    assert "12,204,117" in words and "24, 2 of them there already" in words
+    assert "distance is far; it must be a number" in words
+    assert "wind_gust, visib" in words
 
 
 def test_chosen_and_refused_variants_are_told_apart() -> None:

@@ -13,6 +13,8 @@ import pytest
 from components.artifacts import Partition, Snapshot, read_json, read_records, run_folder, run_name, write_json
 from components.features.arrow import arrow_schema
 from components.features.columns import Data
+from components.features.declaration import Moments, Nothing, Vocabulary
+from components.features.transform import Transform
 from components.schema import parse
 from components.validate.config import ValidateConfig
 from components.validate.validate import validate
@@ -33,6 +35,7 @@ FEATURES = [
     {"kind": "boolean", "name": "cargo", "column": "cargo"},
     {"kind": "datetime", "name": "when", "column": "time", "parts": ["hour"]},
 ]
+LEARNED = {"moments": Moments(0, 1, 0, 1), "nothing": Nothing(), "vocabulary": Vocabulary(("EWR",), (1,))}
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ class Feed:
         }
         write_json(folder / "lineage.json", lineage)
         write_json(folder / "statistics.json", outcome.statistics)
+        declared = self.config(**config)
+        constants = {feature.name: LEARNED[feature.learns] for feature in declared.features}
+        Transform(declared.data, declared.features, constants).write(folder)
         return folder
 
 
