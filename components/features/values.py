@@ -15,7 +15,7 @@ from components.features.transform import Transform
 
 Row = tuple[Any, ...]
 """A value for each source column: str, int, float, bool, a timestamp as int seconds since 1970; None where missing."""
-FEW_ROWS = 4
+FEW_ROWS = 2
 """Up to here rows go one by one; above, numpy pays."""
 _NAN = math.nan
 

@@ -23,6 +23,10 @@ from components.features.values import Row, ValueTransform
 
 MAX_BATCH = 4096
 """Rows per call of the model, so that memory does not grow with the batch."""
+FIXED_SIZES = (1, 4, 16, 64)
+"""Batch sizes that have an interpreter of their own."""
+MAX_FIXED_BYTES = 8_000_000
+"""A larger model has one interpreter for all sizes."""
 REMEDY = "make the serving artifact again"
 INPUT_NAME = re.compile(r"(?:^|_)(floats|ids)(?::\d+)?$")
 
@@ -56,20 +60,82 @@ class _Tensor:
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
 
+class _Model:
+    """A LiteRT model whose batch size is changed as little as possible.
+
+    A new size costs more than the prediction of a few rows. So there is an interpreter for each of some small sizes,
+    which smaller batches fill up with zeros, and one for larger batches that is resized. A large model has only that
+    one, since each holds its own weights.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Loads a model.
+
+        Raises:
+            ValueError: the model is damaged, or its inputs are not those of a serving artifact.
+            RuntimeError: the model cannot be run here.
+        """
+        sizes = FIXED_SIZES if path.stat().st_size <= MAX_FIXED_BYTES else ()
+        self._any = _Sized(path, threads)
+        self._fixed = [(size, _Sized(path, threads, size)) for size in sizes]
+        self.inputs, self.output = self._any.inputs, self._any.output
+
+    def __call__(self, arrays: dict[str, np.ndarray], rows: int) -> np.ndarray:
+        """The output (rows, width) float32 for the inputs of so many rows."""
+        for size, sized in self._fixed:
+            if rows == size:
+                return sized(arrays)
+            if rows < size:
+                return sized({name: _padded(values, size) for name, values in arrays.items()})[:rows]
+        self._any.resize(rows)
+        return self._any(arrays)
+
+
+class _Sized:
+    """One interpreter, at one batch size at a time."""
+
+    def __init__(self, path: Path, threads: int, rows: int = 1) -> None:
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        self.inputs = _inputs(self._interpreter)
+        self.output = _Tensor.of(self._interpreter.get_output_details()[0])
+        self._rows = 0
+        self.resize(rows)
+
+    def resize(self, rows: int) -> None:
+        if rows == self._rows:
+            return
+        for tensor in self.inputs.values():
+            self._interpreter.resize_tensor_input(tensor.index, (rows, tensor.width))
+        self._interpreter.allocate_tensors()
+        self._rows = rows
+
+    def __call__(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        for name, tensor in self.inputs.items():
+            self._interpreter.set_tensor(tensor.index, tensor.encode(arrays[name]))
+        self._interpreter.invoke()
+        return self.output.decode(self._interpreter.get_tensor(self.output.index))
+
+
+def _padded(values: np.ndarray, rows: int) -> np.ndarray:
+    padded = np.zeros((rows, values.shape[1]), values.dtype)
+    padded[: len(values)] = values
+    return padded
+
+
 class Predictor:
     """Predicts from raw columns.
 
-    Threads may share one, but they wait for each other: an Interpreter holds one batch at a time. Give each thread its
+    Threads may share one, but they wait for each other: an interpreter holds one batch at a time. Give each thread its
     own where they are to run at once.
     """
 
-    def __init__(self, transform: Transform, spec: dict[str, Any], interpreter: Interpreter) -> None:
+    def __init__(self, transform: Transform, spec: dict[str, Any], model: _Model) -> None:
         """Takes the parts; `load` reads them.
 
         Args:
             transform: raw columns to floats and ids.
             spec: the content of `serving.json`.
-            interpreter: the LiteRT model, its tensors allocated.
+            model: the LiteRT model.
 
         Raises:
             ValueError: transform and model do not fit each other.
@@ -81,10 +147,7 @@ class Predictor:
         self.classes: tuple[Any, ...] = tuple(spec["classes"] or ())
         self.recipe: str = spec["recipe"]
         self._of_values = ValueTransform(transform)
-        self._interpreter = interpreter
-        self._inputs = _inputs(interpreter)
-        self._output = _Tensor.of(interpreter.get_output_details()[0])
-        self._batch = int(interpreter.get_input_details()[0]["shape"][0])
+        self._model = model
         self._lock = threading.Lock()
         self._check_widths()
 
@@ -101,16 +164,14 @@ class Predictor:
         """
         spec = _read_spec(serving_folder / artifacts.SERVING_SPEC)
         transform = _read_transform(serving_folder)
-        model = serving_folder / artifacts.LITERT_MODEL
-        if not model.is_file():
-            raise UserError(f"{model} is missing; {REMEDY}")
+        path = serving_folder / artifacts.LITERT_MODEL
+        if not path.is_file():
+            raise UserError(f"{path} is missing; {REMEDY}")
         try:
-            interpreter = Interpreter(model_path=str(model), num_threads=threads)
-            interpreter.allocate_tensors()
-            predictor = cls(transform, spec, interpreter)
+            predictor = cls(transform, spec, _Model(path, threads))
             predictor._try()
         except (ValueError, RuntimeError) as error:
-            raise UserError(f"{model} cannot be run ({_one_line(error)}); {REMEDY}") from None
+            raise UserError(f"{path} cannot be run ({_one_line(error)}); {REMEDY}") from None
         return predictor
 
     def predict(self, raw: RawBatch) -> np.ndarray:
@@ -163,25 +224,9 @@ class Predictor:
             as `predict`.
         """
         if len(floats) == 0:
-            return self._shaped(np.zeros((0, self._output.width), np.float32))
+            return self._shaped(np.zeros((0, self._model.output.width), np.float32))
         with self._lock:
-            return self._shaped(self._run(floats, ids))
-
-    def _run(self, floats: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        self._resize(len(floats))
-        for name, tensor in self._inputs.items():
-            self._interpreter.set_tensor(tensor.index, tensor.encode(floats if name == "floats" else ids))
-        self._interpreter.invoke()
-        return self._output.decode(self._interpreter.get_tensor(self._output.index))
-
-    def _resize(self, batch: int) -> None:
-        """Sets the batch size; 6 µs where it changes, which is why one interpreter serves all sizes."""
-        if batch == self._batch:
-            return
-        for tensor in self._inputs.values():
-            self._interpreter.resize_tensor_input(tensor.index, (batch, tensor.width))
-        self._interpreter.allocate_tensors()
-        self._batch = batch
+            return self._shaped(self._model({"floats": floats, "ids": ids}, len(floats)))
 
     def _shaped(self, output: np.ndarray) -> np.ndarray:
         return output if self.task == "multiclass" else output.reshape(-1)
@@ -189,12 +234,12 @@ class Predictor:
     def _check_widths(self) -> None:
         widths = {"floats": len(self.transform.float_names), "ids": len(self.transform.id_names)}
         for name, width in widths.items():
-            expected = self._inputs[name].width if name in self._inputs else 0
+            expected = self._model.inputs[name].width if name in self._model.inputs else 0
             if width != expected:
                 raise ValueError(f"it takes {expected} {name}, but the transform beside it gives {width}")
         outputs = len(self.classes) if self.task == "multiclass" else 1
-        if self._output.width != outputs:
-            raise ValueError(f"it gives {self._output.width} outputs, but {self.task} needs {outputs}")
+        if self._model.output.width != outputs:
+            raise ValueError(f"it gives {self._model.output.width} outputs, but {self.task} needs {outputs}")
 
     def _try(self) -> None:
         """One row of zeros: some damage and some unsupported graphs show only when the model runs."""

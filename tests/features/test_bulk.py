@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from components.features.arrow import ARROW_TYPES, dense
 from components.features.bulk import BLOCK_ROWS, BulkTransform
+from components.features.declaration import Nothing
 from components.features.transform import Transform
 from tests.features.strategies import BIG_FLOATS, BIG_INTEGERS, DATA, KINDS, TOKENS, TYPES, feature, texts
 
@@ -117,6 +118,4 @@ def test_combinations_of_four_columns_beyond_32_bits(many):
         {"word": names, "town": names, "count": pa.array(range(rows)), "flag": flags}
         | {name: pa.nulls(rows, ARROW_TYPES[TYPES[name]]) for name in ("number", "moment", "label")}
     ).select(list(TYPES))
-    from components.features.declaration import Nothing
-
     assert_equal(Transform(DATA, (wide,), {"it": Nothing()}), table)

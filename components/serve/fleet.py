@@ -1,0 +1,202 @@
+"""The models that one server answers for: loaded, followed through the store, switched while requests go on."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components import artifacts
+from components.errors import UserError
+from components.serve.config import Serve
+from components.serve.counters import Counters
+from components.serve.limits import Limits
+from components.serve.request_log import RequestLog
+from components.serve.served_model import ServedModel, Source
+from components.store import ModelStore
+
+logger = logging.getLogger("evergreen.serve")
+RETRY_S = (5.0, 300.0)
+"""A version that could not be loaded is tried again after so long, doubled each time up to the second number."""
+
+
+@dataclass
+class Slot:
+    """One name, whatever version answers for it now."""
+
+    model: ServedModel
+    log: RequestLog
+    counters: Counters
+
+
+@dataclass
+class Trouble:
+    """Why what the store wants in service is not."""
+
+    wanted: bytes
+    """What the pointer's file said."""
+    retry_s: float
+    """When to try again, on the monotonic clock."""
+    waits_s: float
+
+
+class Fleet:
+    """Loads what is to be served, and follows the store's pointers."""
+
+    def __init__(
+        self, work: Path | None, names: Sequence[str], folders: Sequence[Source], logs: Path | None, limits: Limits
+    ) -> None:
+        """Loads nothing yet.
+
+        Args:
+            work: the work directory whose store is followed.
+            names: models of the store to serve; none: all that have a version in service.
+            folders: further models, each a folder that does not change.
+            logs: where the request logs go, a folder for each model; None: nowhere.
+            limits: of the process.
+        """
+        self._work, self._names, self._folders, self._logs = work, tuple(names), tuple(folders), logs
+        self._limits = limits
+        self._join_s = 0.0
+        self._troubles: dict[str, Trouble] = {}
+        self.slots: dict[str, Slot] = {}
+        self.on_switch: Callable[[], None] = lambda: None
+        """Called in the event loop after a model came or changed."""
+
+    async def load(self, join_s: float) -> None:
+        """Loads all models.
+
+        Args:
+            join_s: what `cost.measure_join` found.
+
+        Raises:
+            UserError: there is none, or one cannot be loaded.
+        """
+        self._join_s = join_s
+        sources = [*self._folders, *(self._in_service(name) for name in self._followed())]
+        names = [source.name for source in sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"two models are named {name}; give the folder another name")
+        if not sources:
+            raise UserError(f"no model of {self._work} has a version in service; run `python pipeline.py run` first")
+        for source in sources:
+            self._take(source.name, ServedModel(source, self._limits, Counters(), join_s))
+        self.on_switch()
+        settle()
+
+    async def follow(self, every_s: float) -> None:
+        """Looks at the pointers again and again; never returns.
+
+        A version is loaded in a thread and takes over between two requests; those that the old one has begun, it ends.
+        """
+        while True:
+            await asyncio.sleep(every_s)
+            for name in await asyncio.to_thread(self._followed):
+                await self._follow(name)
+
+    def close(self) -> None:
+        """Writes what is waiting for the logs, and lets go of the threads."""
+        for slot in self.slots.values():
+            slot.log.close()
+            slot.model.close()
+
+    def _followed(self) -> list[str]:
+        if self._work is None:
+            return []
+        found = sorted(path.parents[1].name for path in self._work.glob("models/*/pointers/serving.json"))
+        return list(self._names) or found
+
+    def _pointer(self, name: str) -> bytes:
+        """What the pointer's file says; nothing where it cannot be read."""
+        assert self._work is not None
+        try:
+            return (self._work / "models" / name / "pointers" / "serving.json").read_bytes()
+        except OSError:
+            return b""
+
+    def _in_service(self, name: str) -> Source:
+        assert self._work is not None
+        version = ModelStore(self._work, name).pointed("serving")
+        if version is None:
+            raise UserError(f"no version of {name} is in service in {self._work}; run `python pipeline.py run` first")
+        return Source(name, version.path, version.number)
+
+    async def _follow(self, name: str) -> None:
+        wanted = await asyncio.to_thread(self._pointer, name)
+        slot, trouble = self.slots.get(name), self._troubles.get(name)
+        if trouble is not None and trouble.wanted == wanted and time.monotonic() < trouble.retry_s:
+            return
+        try:
+            source = await asyncio.to_thread(self._in_service, name)
+            if slot is not None and slot.model.version == source.version:
+                self._troubles.pop(name, None)
+                return
+            counters = Counters() if slot is None else slot.counters
+            model = await asyncio.to_thread(ServedModel, source, self._limits, counters, self._join_s)
+        except Exception as error:  # whatever it is, the versions in service go on answering
+            self._complain(name, wanted, str(error))
+            return
+        self._troubles.pop(name, None)
+        self._take(name, model)
+        self.on_switch()
+        settle()
+
+    def _take(self, name: str, model: ServedModel) -> None:
+        old = self.slots.get(name)
+        if old is None:
+            self.slots[name] = Slot(model, self._log(name, model), model.counters)
+        elif _same_log(old.model.settings, model.settings):
+            self.slots[name] = Slot(model, old.log, model.counters)
+        else:
+            self.slots[name] = Slot(model, self._log(name, model), model.counters)
+            asyncio.get_running_loop().run_in_executor(None, old.log.close)
+        if old is not None:
+            model.counters.switches += 1
+            old.model.close()
+        logger.info("%s: version %s answers (%s)", name, model.version, _described(model))
+
+    def _log(self, name: str, model: ServedModel) -> RequestLog:
+        folder = None if self._logs is None else self._logs / name
+        return RequestLog(folder, model.settings.log_share, model.settings.log_bytes, model.counters)
+
+    def _complain(self, name: str, wanted: bytes, reason: str) -> None:
+        """Says what is wrong, and sets when to try again: later and later while it stays the same."""
+        before = self._troubles.get(name)
+        waits_s = min(2 * before.waits_s, RETRY_S[1]) if before and before.wanted == wanted else RETRY_S[0]
+        self._troubles[name] = Trouble(wanted, time.monotonic() + waits_s, waits_s)
+        slot = self.slots.get(name)
+        if slot is None:
+            logger.error("%s is not served, because %s", name, reason)
+        else:
+            slot.counters.load_failures += 1
+            logger.error("%s: version %s goes on answering, because %s", name, slot.model.version, reason)
+
+
+def settle() -> None:
+    """Takes what was loaded out of the garbage collector's sight, and lets it look less often.
+
+    A model's tables are a hundred thousand objects that live as long as the model; a full collection that visits them
+    all holds up requests for tens of milliseconds. What requests make has no cycles and goes without the collector.
+    """
+    gc.unfreeze()  # a version that was replaced must be found
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _same_log(before: Serve, now: Serve) -> bool:
+    return (before.log_share, before.log_bytes) == (now.log_share, now.log_bytes)
+
+
+def _described(model: ServedModel) -> str:
+    cost = model.cost
+    how = "in a thread" if cost.blocks else "requests joined" if cost.joins else "each request at once"
+    return f"one row {cost.one_s * 1e6:.0f} µs, each further {cost.row_s * 1e6:.1f} µs; {how}"
+
+
+def log_folder(work: Path) -> Path:
+    """Where the request logs of a work directory go."""
+    return artifacts.request_log(work, "any").parent

@@ -1,0 +1,189 @@
+"""The HTTP server: uvicorn's, with the limits that it lacks, and a stop that loses no request."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from components.serve.answers import encode
+from components.serve.app import App
+from components.serve.limits import Limits
+
+MAX_HEADER_BYTES = 320 * 1024
+"""Of one request, with what came before them in one read of 256 KiB."""
+MAX_HEADERS = 128
+DISCARDED_BYTES = 64 * 1024 * 1024
+"""What is read of a body that was refused already, so that its sender gets to read why."""
+KEEP_ALIVE_S = 75
+"""Longer than proxies keep idle connections: so it is they who close them, and not in the moment of a request."""
+UNREAD_S = 30
+"""How long a client may leave an answer unread when its connection is to be closed."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. uvicorn bounds neither headers nor the time in which they and the body must come."""
+
+    application: App
+    limits: Limits
+
+    def connection_made(self, transport: Any) -> None:
+        """Takes a connection; beyond the limit it is told so."""
+        super().connection_made(transport)
+        self._begin()
+        self._closing_s: float | None = None
+        if len(self.connections) > self.limits.max_connections:
+            self.app = self.application.refuse
+
+    def _begin(self) -> None:
+        """It is the client's turn to send a request."""
+        self._receiving, self._since_s = True, self.loop.time()
+        self._received, self._most = 0, MAX_HEADER_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes."""
+        super().data_received(data)
+        self._received += len(data)
+        if self._received > self._most:
+            if self._most == MAX_HEADER_BYTES:
+                self._end(431, "headers", "the headers are too large; send smaller ones")
+            else:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a request."""
+        super().on_message_begin()
+        self._begin()
+
+    def on_message_complete(self) -> None:
+        """The last bytes of a request."""
+        self._receiving = False
+        super().on_message_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or trailer behind a body."""
+        if len(self.headers) >= MAX_HEADERS:
+            raise ValueError("too many headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """All headers: the body may follow."""
+        self._most = self.limits.max_body_bytes + DISCARDED_BYTES
+        super().on_headers_complete()
+
+    def sweep(self, now_s: float) -> None:
+        """Ends a connection whose client takes too long: called about once a second, which costs requests nothing."""
+        if self.transport.is_closing():
+            self._closing_s = self._closing_s or now_s
+            if now_s - self._closing_s > UNREAD_S:
+                self.transport.abort()
+        elif now_s - self._since_s > self.limits.receive_timeout_s and self._is_waiting():
+            self._end(
+                408, "slow", f"the request did not come within {self.limits.receive_timeout_s:g} s; send it faster"
+            )
+
+    def _is_waiting(self) -> bool:
+        """Whether it is the client's turn: not between requests, nor while one that came whole is answered."""
+        return self._receiving and (self.cycle is None or self.cycle.response_complete or self.cycle.more_body)
+
+    def _end(self, status: int, kind: str, message: str) -> None:
+        """Refuses a request that the application has not answered, and closes."""
+        if not self.transport.is_closing():
+            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+                body = encode({"error": message})
+                head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\nconnection: close\r\n"
+                self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            self.application.refused[kind] += 1
+            self.transport.close()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's server without its signal handlers: they end the process by the signal, after a clean stop too."""
+
+    on_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and tells so."""
+        await super().startup(sockets)
+        self.on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to `serve_until_stopped`."""
+        yield
+
+
+async def serve_until_stopped(
+    app: App, listener: socket.socket, limits: Limits, stopping: asyncio.Event, on_ready: Callable[[], None]
+) -> None:
+    """Answers requests until `stopping` is set; then those that were begun, and no more.
+
+    Args:
+        app: the application.
+        listener: bound.
+        limits: of the process.
+        stopping: set when it is time to stop.
+        on_ready: called when connections are taken.
+    """
+    bound = type("BoundProtocol", (Protocol,), {"application": app, "limits": limits})
+    config = uvicorn.Config(
+        app,
+        http=bound,
+        loop="none",  # it runs already
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=round(limits.timeout_s + limits.receive_timeout_s),
+        backlog=2048,
+    )
+    server = Server(config)
+    server.on_ready = on_ready
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    sweeping = asyncio.ensure_future(_sweep(server, limits))
+    await asyncio.wait([asyncio.ensure_future(stopping.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    sweeping.cancel()
+
+
+async def _sweep(server: Server, limits: Limits) -> None:
+    every_s = min(1.0, limits.receive_timeout_s / 4)
+    while True:
+        await asyncio.sleep(every_s)
+        now_s = asyncio.get_running_loop().time()
+        for connection in list(server.server_state.connections):
+            connection.sweep(now_s)  # type: ignore[union-attr]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address.
+
+    Raises:
+        OSError: the address is taken or not this machine's.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def handle_signals(on_signal: Any) -> None:
+    """Calls `on_signal(signal)` in the event loop for SIGTERM and SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
