@@ -40,8 +40,8 @@ class InstanceReader:
         """
         self._data, self._names = data, names
         self._times = [index for index, name in enumerate(names) if data.columns[name].type == "timestamp"]
-        ordered = [*names, *(name for name in data.columns if name not in names)]
-        fields = {f"field_{index}": name for index, name in enumerate(ordered)}  # a column may have any name
+        self._fields = [*names, *(name for name in data.columns if name not in names)]
+        fields = {f"field_{index}": name for index, name in enumerate(self._fields)}  # a column may have any name
         types = {field: _VALUES[data.columns[name].type] | None for field, name in fields.items()}
         self.row_type = _struct("Instance", types, fields)
         self.columns_type = _struct("Columns", {field: list[kind] | None for field, kind in types.items()}, fields)
@@ -65,6 +65,19 @@ class InstanceReader:
         read = msgspec.structs.astuple(columns)[: len(self._names)]
         rows = list(zip(*[absent if column is None else column for column in read]))
         return [self._with_seconds(row) for row in rows] if self._times else rows
+
+    def instance(self, parsed: msgspec.Struct) -> dict[str, Any]:
+        """A parsed instance (`row_type`) as JSON values, without the fields that are missing."""
+        return self._present(msgspec.structs.astuple(parsed))
+
+    def instance_of_columns(self, parsed: msgspec.Struct, index: int) -> dict[str, Any]:
+        """One instance of parsed columns (`columns_type`), as `instance` gives it."""
+        columns = msgspec.structs.astuple(parsed)
+        return self._present([None if column is None else column[index] for column in columns])
+
+    def _present(self, values: Sequence[Any]) -> dict[str, Any]:
+        fields = zip(self._fields, values)
+        return {name: msgspec.to_builtins(value) for name, value in fields if value is not None}
 
     def from_json(self, instances: Sequence[Mapping[str, Any]]) -> list[Row]:
         """The rows of plain instances; errors as `rows.values_of`."""

@@ -25,6 +25,8 @@ WRITE_EVERY_S = 0.25
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 FILES = 8
 """A file is closed at the bound divided by this: what is deleted at once is an eighth of the log."""
+Instance = Callable[[int], dict[str, Any]]
+"""An instance of a request as JSON values, by its index."""
 
 
 class RequestLog:
@@ -52,7 +54,7 @@ class RequestLog:
             self._thread = threading.Thread(target=self._write_until_closed, name="request-log", daemon=True)
             self._thread.start()
 
-    def sample(self, version: int | None, predictions: Sequence[Any], instance: Callable[[int], Any]) -> None:
+    def sample(self, version: int | None, predictions: Sequence[Any], instance: Instance) -> None:
         """Logs those of a request's instances whose turn it is.
 
         Args:

@@ -1,7 +1,6 @@
 """Request bodies → rows of values, for the protocols that share this: what is legal, and how it is refused."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -113,48 +112,6 @@ def instances_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
         shown = ", ".join(f"{name} has {length}" for name, length in list(lengths.items())[:5])
         raise bad_request(f"the columns differ in length: {shown}; send one value a row in each")
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
-
-
-class _Objects(msgspec.Struct):
-    instances: list[dict[str, Any]]
-
-
-_count_keys = msgspec.json.Decoder(_Objects).decode
-
-
-def refuse_repeated_fields(body: bytes) -> None:
-    """As `refuse_duplicate_keys`, fast for a body that is known to be `{"instances": [{field: value}…]}`.
-
-    Its keys are counted in the text, and again as they are left in the objects.
-
-    Raises:
-        RefusalError: 400, names the key.
-    """
-    if body.count(b'":') != 1 + sum(map(len, _count_keys(body).instances)):
-        refuse_duplicate_keys(body)
-
-
-def refuse_duplicate_keys(body: bytes) -> None:
-    """Refuses an object that names a key twice, of which all but the last would be lost silently.
-
-    Raises:
-        RefusalError: 400, names the key.
-    """
-    json.loads(body, object_pairs_hook=_refuse_duplicates)
-
-
-def keys(value: Any) -> int:
-    """How many keys the objects in a value have, without those in lists named `data`."""
-    if isinstance(value, dict):
-        return len(value) + sum(keys(inside) for name, inside in value.items() if name != "data")
-    return sum(map(keys, value)) if isinstance(value, list) else 0
-
-
-def _refuse_duplicates(pairs: Sequence[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise bad_request(f"the key {name} stands twice in one object; send each once")
 
 
 def kind(value: Any) -> str:

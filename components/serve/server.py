@@ -142,6 +142,7 @@ async def serve_until_stopped(
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=round(limits.timeout_s + limits.receive_timeout_s),
         backlog=2048,

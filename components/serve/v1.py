@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from components.serve import requests
 from components.serve.answers import JSON, Answer, Headers, bad_request, encode
 from components.serve.cache import Row
-from components.serve.request_log import RequestLog
+from components.serve.request_log import Instance, RequestLog
 from components.serve.served_model import ServedModel
 
 
@@ -33,13 +33,13 @@ class PredictV1:
         Raises:
             RefusalError: it is wrong, or there is no room for it.
         """
-        rows = self._rows(body)
+        rows, instance = self._read(body)
         predictions = await self.model.predict(rows, len(body))
         self.model.counters.instances += len(rows)
-        self._log.sample(self.model.version, predictions, lambda index: _instance(body, index))
+        self._log.sample(self.model.version, predictions, instance)
         return Answer(200, self._headers, b'{"predictions":' + encode(predictions) + b"}")
 
-    def _rows(self, body: bytes) -> list[Row]:
+    def _read(self, body: bytes) -> tuple[list[Row], Instance]:
         requests.refuse_bombs(body, self._most)
         try:
             request: Any = self._decode(body)
@@ -47,36 +47,31 @@ class PredictV1:
             return self._exactly(body)
         except requests.NOT_JSON as error:
             raise requests.not_json(error) from None
+        reader = self.model.reader
         if (request.instances is UNSET) == (request.inputs is UNSET):
             return self._exactly(body)
-        if request.instances is UNSET:
-            return self._rows_of_columns(request.inputs, body)
-        requests.check_count(len(request.instances), self._most)
-        requests.refuse_repeated_fields(body)
-        rows: list[Row] = self.model.reader.rows(request.instances)
-        return rows
-
-    def _rows_of_columns(self, columns: Any, body: bytes) -> list[Row]:
-        if body.count(b'":') != 1 + sum(column is not None for column in msgspec.structs.astuple(columns)):
-            requests.refuse_duplicate_keys(body)
+        if request.inputs is UNSET:
+            requests.check_count(len(request.instances), self._most)
+            return reader.rows(request.instances), lambda index: reader.instance(request.instances[index])
         try:
-            rows: list[Row] = self.model.reader.rows_of_columns(columns)
+            rows: list[Row] = reader.rows_of_columns(request.inputs)
         except ValueError:
             return self._exactly(body)
         requests.check_count(len(rows), self._most)
-        return rows
+        return rows, lambda index: reader.instance_of_columns(request.inputs, index)
 
-    def _exactly(self, body: bytes) -> list[Row]:
+    def _exactly(self, body: bytes) -> tuple[list[Row], Instance]:
         """By the definition of what is legal: slower, accepts rarer forms, and tells what is wrong."""
         request = requests.loads(body)
-        requests.refuse_duplicate_keys(body)
         if not isinstance(request, dict) or len(request) != 1 or not request.keys() <= {"instances", "inputs"}:
             raise bad_request('the body must be {"instances": [{field: value}…]} or {"inputs": {field: [value…]}}')
         if "instances" in request:
-            return requests.rows_of(self.model, request["instances"])
-        if not isinstance(request["inputs"], dict):
-            raise bad_request(f"inputs is {requests.kind(request['inputs'])}; it must be an object of fields")
-        return requests.rows_of_columns(self.model, request["inputs"])
+            return requests.rows_of(self.model, request["instances"]), request["instances"].__getitem__
+        columns = request["inputs"]
+        if not isinstance(columns, dict):
+            raise bad_request(f"inputs is {requests.kind(columns)}; it must be an object of fields")
+        rows = requests.rows_of_columns(self.model, columns)
+        return rows, lambda index: {name: column[index] for name, column in columns.items() if column is not None}
 
 
 def version_header(model: ServedModel) -> Headers:
@@ -88,11 +83,3 @@ def _request_type(model: ServedModel) -> Any:
     rows, columns = list[model.reader.row_type], model.reader.columns_type  # type: ignore[name-defined]
     fields = [("instances", rows | UnsetType, UNSET), ("inputs", columns | UnsetType, UNSET)]
     return msgspec.defstruct("Request", fields, forbid_unknown_fields=True)
-
-
-def _instance(body: bytes, index: int) -> dict[str, Any]:
-    request = requests.decode(body)
-    if "instances" in request:
-        instance: dict[str, Any] = request["instances"][index]
-        return instance
-    return {name: values[index] for name, values in request["inputs"].items() if values is not None}

@@ -81,8 +81,6 @@ class InferV2:
             raise bad_request(f"the request is no inference request of the V2 protocol: {error}") from None
         except requests.NOT_JSON as error:
             raise requests.not_json(error) from None
-        if text.count(b'":') != requests.keys(requests.decode(text)):
-            requests.refuse_duplicate_keys(text)
         return request
 
     def _columns(self, inputs: list[Tensor], binary: memoryview) -> dict[str, Any]:

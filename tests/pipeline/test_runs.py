@@ -14,7 +14,7 @@ from components.artifacts import read_json
 from components.store import ModelStore, verify
 
 CACHED_STEPS = {"preprocess", "train", "compress-float32", "compress-float16", "compress-dynamic", "compress-int8"}
-ALWAYS = {"ingest", "resolve", "validate", "evaluate", "deploy", "finish"}
+ALWAYS = {"ingest", "resolve", "validate", "evaluate", "rehearse", "deploy", "finish"}
 
 
 def test_the_first_run_ends_with_a_model_in_service_and_a_report(workshop, first) -> None:
@@ -53,11 +53,24 @@ def test_the_same_bytes_under_new_names_hit_the_cache_and_a_deleted_output_is_ma
     for path in sorted(workshop.feed.glob("*.parquet")):
         os.utime(path.rename(path.with_name(f"renamed-{path.name}")), (1, 1))
     shutil.rmtree(_variant(workshop.work, "float16"))
-    outcome = workshop.run("--force")
+    outcome = workshop.run("--force", "--set", "predict.source={work}/source/flights/*.parquet")
     assert outcome.code == 0, outcome.screen
-    assert outcome.ran() - ALWAYS == {"compress-float16"}
+    assert outcome.ran() - ALWAYS == {"compress-float16", "predict"}
     assert outcome.cached() == CACHED_STEPS - {"compress-float16"}
     assert workshop.serving() == 1, "the same model is not deployed twice"
+    predictions = workshop.work / "predictions" / "flights"
+    predicted = pq.read_table(predictions / read_json(predictions / "latest.json")["folder"])
+    assert predicted.num_rows == outcome.records["ingest"].details["rows"] == outcome.records["predict"].details["rows"]
+    assert {"flight_id", "prediction"} <= set(predicted.column_names)
+
+
+def test_a_model_that_breaks_a_limit_of_the_rehearsal_is_not_deployed(workshop, first) -> None:
+    outcome = workshop.run("--force", "--set", "rehearse.memory_mb=1")
+    assert outcome.code == 0, outcome.screen
+    assert outcome.records["rehearse"].details["decision"] == "unfit"
+    assert "rehearse.memory_mb" in outcome.screen
+    assert "deploy" not in outcome.records
+    assert outcome.cached() == CACHED_STEPS
 
 
 def test_changed_code_runs_its_step_and_those_after_it_again(workshop, first, tmp_path: Path) -> None:

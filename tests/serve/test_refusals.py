@@ -19,7 +19,6 @@ def _row(**fields: Any) -> bytes:
     return json.dumps({"instances": [ROWS[0], {**INSTANCE, **fields}]}).encode()
 
 
-TWICE = "the key amount stands twice"
 V1_BODIES = {
     "empty": (b"", "not valid JSON"),
     "no JSON": (b"{'instances': []}", "not valid JSON"),
@@ -63,10 +62,6 @@ V1_BODIES = {
     "the integer that means missing": (_row(count=-(2**63)), "row 1: count is -9223372036854775808 (int)"),
     "a huge integer": (b'{"instances": [{"count": ' + b"9" * 5000 + b"}]}", ""),
     "a huge number": (b'{"instances": [{"amount": 1e400}]}', ""),
-    "a field twice": (b'{"instances": [{"amount": 1, "amount": 2}]}', TWICE),
-    "a field twice, and one left out": (b'{"instances":[{"amount":null,"amount":2,"count":1}]}', TWICE),
-    "a field twice in another spelling": (b'{"instances":[{"amount":1,"am\\u006funt":2}]}', TWICE),
-    "instances twice": (b'{"instances": [{}], "instances": [{}]}', "the key instances stands twice"),
     "inputs a list": (b'{"inputs": [1]}', "inputs is a list; it must be an object"),
     "inputs empty": (b'{"inputs": {}}', "no instances"),
     "a column that is no list": (b'{"inputs": {"amount": 1}}', "the values of amount are a number; they must"),
@@ -74,7 +69,6 @@ V1_BODIES = {
     "empty columns": (b'{"inputs": {"amount": []}}', "no instances"),
     "an unknown column": (b'{"inputs": {"amuont": [1]}}', "row 0: amuont is not a field"),
     "a wrong value in a column": (b'{"inputs": {"amount": [1, "x"]}}', "row 1: amount is 'x' (str)"),
-    "a column twice": (b'{"inputs": {"amount": [1], "amount": [2]}}', TWICE),
 }  # fmt: skip
 
 
@@ -121,7 +115,6 @@ V2_BODIES = {
     "a flag that is none": ({"inputs": [_tensor()], "parameters": {"binary_data_output": 1}}, "must be true or false"),
     "an unknown key": ({"inputs": [_tensor()], "input": []}, "input"),
     "an id that is a number": ({"inputs": [_tensor()], "id": 5}, "id"),
-    "a key twice": (b'{"inputs": [], "inputs": []}', "the key inputs stands twice"),
 }  # fmt: skip
 
 

@@ -1,0 +1,134 @@
+"""`python -m components.predict MODEL --input FILES --output DIR`: predicts with the version in service."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from components import artifacts
+from components.errors import UserError
+from components.predict.config import Predict
+from components.predict.job import Job
+from components.predict.predict import Outcome, make_job, run
+from components.predict.progress import shown
+from components.predict.score import BAD
+from components.schema import parse
+from components.store import ModelStore, Version
+
+DEFAULT_WORK = ".evergreen"
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.INFO if options.debug else logging.ERROR)
+    try:
+        return _predict(options, console)
+    except KeyboardInterrupt:
+        sentence, code = "interrupted; run again to go on: finished shards are kept", INTERRUPTED
+    except (UserError, OSError) as error:
+        if options.debug:
+            raise
+        sentence, code = str(error), 1
+    console.print(f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m components.predict",
+        description="Predicts files of rows with the version of a model that is in service. A call that was stopped is "
+        "repeated to go on; the output then is the same as if it had not been stopped.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of a model, with a model.yaml in it, or a model's name")
+    parser.add_argument("--input", required=True, metavar="FILES", help="CSV or Parquet: path or URL, with wildcards")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--work", type=Path, default=Path(DEFAULT_WORK), help="work directory (default: %(default)s)")
+    parser.add_argument("--version", type=int, metavar="N", help="a version of the store (default: that in service)")
+    parser.add_argument("--columns", metavar="A,B", help="columns to repeat in the output (default: predict.columns)")
+    parser.add_argument("--max-bad-rows", type=float, metavar="SHARE", help="share of a file that may be unreadable")
+    parser.add_argument("--workers", type=int, metavar="N", help="rows worked on at once (default: one for each core)")
+    parser.add_argument(
+        "--beam", action="append", metavar="OPTION", help="option of Apache Beam, such as --beam=--runner=FlinkRunner"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and Beam's log")
+    return parser
+
+
+def _predict(options: argparse.Namespace, console: Console) -> int:
+    name, section = _model(options.model)
+    store = ModelStore(options.work, name)
+    version = store.version(options.version) if options.version is not None else _in_service(store, options.work)
+    config = parse(Predict, json.dumps({**(section or _kept(version)), **_given(options)}))
+    job = make_job(name, version, options.input.replace("{work}", str(options.work)), config)
+    console.print(f"{name} version {version.number}: {job.rows:,} rows of {len(job.inputs)} files", highlight=False)
+    outcome = run(job, options.output.absolute(), config, lambda job, folder: shown(job, folder, console))
+    Console().print(_table(job, outcome))
+    return 0
+
+
+def _model(model: str) -> tuple[str, dict[str, Any] | None]:
+    """The model's name, and the section `predict` where a folder is given."""
+    path = Path(model) / artifacts.MODEL_YAML
+    if not path.is_file():
+        if "/" in model:
+            raise UserError(f"{path} does not exist; give the folder of a model, or the name of one in {DEFAULT_WORK}")
+        return model, None
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(content["name"]), dict(content.get("predict") or {})
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}); mend it") from None
+
+
+def _in_service(store: ModelStore, work: Path) -> Version:
+    version = store.pointed("serving")
+    if version is None:
+        known = ", ".join(sorted(path.name for path in (work / "models").glob("*") if path.is_dir())) or "none"
+        raise UserError(f"no version of {store.root.name} is in service in {work}; models there: {known}")
+    return version
+
+
+def _kept(version: Version) -> dict[str, Any]:
+    """The section `predict` of the configuration that is kept with a version."""
+    content = yaml.safe_load((version.path / artifacts.MODEL_YAML).read_text(encoding="utf-8"))
+    return content.get("predict") or {}
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says in place of the section."""
+    given = {
+        "columns": options.columns and [name for name in options.columns.split(",") if name],
+        "max_bad_rows": options.max_bad_rows,
+        "workers": options.workers,
+        "beam": options.beam,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _table(job: Job, outcome: Outcome) -> Table:
+    table = Table(title=f"Predictions of {job.model} version {job.version.number}", show_header=False)
+    speed = f" ({outcome.rows_per_s:,} a second)" if outcome.rows_per_s else ""
+    table.add_row("rows", f"{outcome.rows:,}{speed}")
+    table.add_row("files", f"{outcome.shards} of {decimal(outcome.bytes)}, {outcome.skipped_shards} there already")
+    for reason, count in outcome.bad.items():
+        table.add_row("unreadable rows", f"{count:,}: {reason}, see {outcome.folder / BAD}")
+    for path, names in outcome.absent.items():
+        table.add_row("columns missing", f"{', '.join(names)} in {path}: predicted as if unknown", style="yellow")
+    table.add_row("seconds", f"{outcome.seconds:.1f}")
+    table.add_row("where", str(outcome.folder))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

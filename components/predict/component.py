@@ -1,0 +1,14 @@
+"""KFP signature of predict."""
+
+from components.orchestration.step import uncached_step
+
+
+@uncached_step
+def predict(config: str, version: str, name: str, work: str):
+    from pathlib import Path
+
+    from components.predict.config import PredictConfig
+    from components.predict.predict import predict
+    from components.schema import parse
+
+    predict(Path(version), parse(PredictConfig, config), name, Path(work))

@@ -1,0 +1,241 @@
+"""Predicts a data set in bulk, restartably, with the version that went into service.
+
+Written to a folder: `part-*-of-*.parquet`, the key columns and the predictions, in the order of the rows; `_bad/`,
+under the same names, rows that cannot be read (`source`, `line`, `reason`, `row`); `_manifest.json`, before the first
+shard: exactly what they are made of; `_summary.json`, after the last. Each file appears whole or not at all, and equal
+inputs give equal bytes: a call that was killed is repeated, and finds what it finished.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import artifacts
+from components.errors import UserError
+from components.predict.config import Predict, PredictConfig
+from components.predict.inputs import REMOTE, find
+from components.predict.job import Job, plan
+from components.predict.score import BAD, ERRORS, Counts, read_counts
+from components.store import Version
+
+MANIFEST, SUMMARY, LATEST = "_manifest.json", "_summary.json", "latest.json"
+REASONS_SHOWN = 3
+log = logging.getLogger(__name__)
+Watch = Callable[[Job, Path], contextlib.AbstractContextManager[None]]
+"""Shows the progress of a job in its folder, while the block runs."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call did."""
+
+    folder: Path
+    rows: int
+    """Predictions in the folder."""
+    bad: dict[str, int]
+    """Unreadable rows by reason."""
+    shards: int
+    skipped_shards: int
+    """Shards that an earlier call had finished."""
+    bytes: int
+    seconds: float
+    rows_per_s: int | None
+    """Of the rows of this call's shards; None where it had none to write."""
+    absent: dict[str, tuple[str, ...]]
+    """Path → columns that the file has not and that counted as missing."""
+
+
+def predict(version: Path, config: PredictConfig, name: str, work: Path) -> None:
+    """Predicts what `predict.source` names, into a folder of its own for each version and each state of the rows.
+
+    Record: {version, source, output, rows, bad, shards, skipped_shards, rows_per_s, bytes, seconds, absent}, or
+    {version, source: None, skipped} where there is nothing to predict. Writes also `latest.json` beside that folder:
+    {folder, version, rows}.
+
+    Args:
+        version: the version's folder in the model store.
+        config: what to predict, and where that goes.
+        name: the model's name.
+        work: the work directory.
+
+    Raises:
+        UserError: the rows cannot be predicted, or too many of them are bad.
+    """
+    with artifacts.recorded("predict", work) as details:
+        number = int(artifacts.read_json(version / artifacts.LINEAGE)["version"])
+        options = config.predict
+        details.update(version=number, source=options.source)
+        if options.source is None:
+            details.update(skipped="predict.source names nothing to predict")
+            return
+        job = make_job(name, Version(number, version), options.source.replace("{work}", str(work)), options)
+        output = Path(options.output.replace("{work}", str(work)).replace("{name}", name))
+        outcome = run(job, output / job.name, options)
+        latest = {"folder": job.name, "version": number, "rows": outcome.rows}
+        artifacts.write_json(output / LATEST, latest)
+        details.update(describe(outcome))
+
+
+def make_job(name: str, version: Version, source: str, options: Predict) -> Job:
+    """Plans the prediction of what a source names.
+
+    Raises:
+        UserError: as `plan`; or the source names no file.
+    """
+    return plan(name, version, find(source), options.columns, options.rows_per_shard)
+
+
+def run(job: Job, folder: Path, options: Predict, watch: Watch | None = None) -> Outcome:
+    """Writes the shards of a job that are not there yet.
+
+    Args:
+        job: what to predict.
+        folder: where it goes: new, empty, or begun by the same job.
+        options: bad rows allowed, workers, Beam's options.
+        watch: shows the progress.
+
+    Raises:
+        UserError: the folder holds something else or another call writes to it, an input changed meanwhile or cannot be
+            read, or too many rows of a file are bad.
+    """
+    began_s = time.perf_counter()
+    with _claimed(folder, job):
+        before = {shard for shard in job.shards if (folder / shard).exists()}
+        left = [(shard, unit) for shard, unit in job.shards.items() if shard not in before]
+        states = _states(job)
+        if left:
+            from components.predict.beam_run import run_shards  # Beam takes two seconds to import
+
+            with watch(job, folder) if watch else contextlib.nullcontext():
+                run_shards(job, left, folder, options.workers or _cores(), options.beam)
+            _check_unchanged(states, _states(job), folder, [shard for shard, _ in left])
+        counts = _checked_counts(job, folder)
+        _check_bad_rows(job, counts, options.max_bad_rows, folder)
+        seconds = time.perf_counter() - began_s
+        fresh = sum(unit.rows for _, unit in left)
+        outcome = _outcome(job, folder, counts, len(before), seconds, round(fresh / seconds) if left else None)
+        summary = {"rows": outcome.rows, "bad": outcome.bad, "shards": outcome.shards, "absent": outcome.absent}
+        artifacts.write_json(folder / SUMMARY, summary)
+        return outcome
+
+
+def describe(outcome: Outcome) -> dict[str, Any]:
+    """What the step's record holds of it."""
+    details = {key: value for key, value in vars(outcome).items() if key != "folder"}
+    return {"output": str(outcome.folder), **details}
+
+
+def _outcome(
+    job: Job, folder: Path, counts: dict[str, Counts], skipped: int, seconds: float, rows_per_s: int | None
+) -> Outcome:
+    bad: Counter[str] = Counter()
+    for one in counts.values():
+        bad.update(one.bad)
+    return Outcome(
+        folder=folder,
+        rows=sum(one.rows for one in counts.values()),
+        bad=dict(bad.most_common()),
+        shards=len(counts),
+        skipped_shards=skipped,
+        bytes=sum(one.bytes for one in counts.values()),
+        seconds=seconds,
+        rows_per_s=rows_per_s,
+        absent=job.absent,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path, job: Job) -> Iterator[None]:
+    """Holds a folder for a job, without what a killed call left half done; the lock goes with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another call predicts into {folder} at this moment; wait for it") from None
+        _check_manifest(folder, job)
+        (folder / SUMMARY).unlink(missing_ok=True)
+        shutil.rmtree(folder / ERRORS, ignore_errors=True)
+        for leftover in [*folder.glob(".*.tmp"), *(folder / BAD).glob(".*.tmp")]:
+            leftover.unlink(missing_ok=True)
+        yield
+
+
+def _check_manifest(folder: Path, job: Job) -> None:
+    path = folder / MANIFEST
+    if path.exists():
+        known = artifacts.read_json(path)
+        if known != job.manifest:
+            other = _difference(known, job.manifest)
+            raise UserError(f"{folder} holds {other}; give another folder, or delete that one")
+        return
+    if any(not one.name.startswith(".") for one in folder.iterdir()):
+        raise UserError(f"{folder} holds other files than predictions; give a new or an empty folder")
+    artifacts.write_json(path, job.manifest)
+
+
+def _difference(known: dict[str, Any], now: dict[str, Any]) -> str:
+    for key, what in (("model", "model"), ("version", "version")):
+        if known.get(key) != now[key]:
+            return f"predictions of {what} {known.get(key)}, not of {now[key]}"
+    if known.get("columns") != now["columns"]:
+        return f"predictions known by {', '.join(known.get('columns', []))}, not by {', '.join(now['columns'])}"
+    if known.get("inputs") != now["inputs"]:
+        return "predictions of other rows (files were added, removed or changed since)"
+    return "predictions that were made otherwise"
+
+
+def _states(job: Job) -> dict[str, tuple[int, int]]:
+    """Size and time of each input of this machine: told in no time whether it was changed."""
+    local = [Path(one.path) for one in job.inputs if REMOTE not in one.path]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in local}
+
+
+def _check_unchanged(
+    before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], folder: Path, shards: list[str]
+) -> None:
+    """Refuses, and takes back, what was read while it was written."""
+    changed = [path for path, state in before.items() if after.get(path) != state]
+    if changed:
+        for shard in shards:
+            (folder / shard).unlink(missing_ok=True)
+        raise UserError(f"{changed[0]} changed while it was read; run again when it is written completely")
+
+
+def _checked_counts(job: Job, folder: Path) -> dict[str, Counts]:
+    """The counts of all shards, after making sure that no row is missing."""
+    counts = {shard: read_counts(folder / shard) for shard in job.shards}
+    for shard, unit in job.shards.items():
+        found = counts[shard].rows + sum(counts[shard].bad.values())
+        if found != unit.rows:
+            told = f"{folder / shard} holds {found} rows, but {unit.path} has {unit.rows} for it"
+            raise UserError(f"{told}; delete it and run again")
+    return counts
+
+
+def _check_bad_rows(job: Job, counts: dict[str, Counts], max_bad_rows: float, folder: Path) -> None:
+    rows: Counter[str] = Counter()
+    bad: dict[str, Counter[str]] = {}
+    for shard, unit in job.shards.items():
+        rows[unit.path] += unit.rows
+        bad.setdefault(unit.path, Counter()).update(counts[shard].bad)
+    for path, reasons in bad.items():
+        count = reasons.total()
+        if count > max_bad_rows * rows[path] or (count and count == rows[path]):
+            told = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(REASONS_SHOWN))
+            raise UserError(
+                f"{count} of {rows[path]} rows of {path} cannot be read, more than predict.max_bad_rows "
+                f"{max_bad_rows:g} allows: {told}; see {folder / BAD} and mend the file"
+            )
