@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ SIZES: dict[Part, int] = {
     "day_of_year": 366,
 }
 _DAY_S = 86_400
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Datetime(Feature):
@@ -84,12 +86,18 @@ class Datetime(Feature):
         return np.stack([_ids(part, seconds) for part in self.parts])
 
     def part_ids(self) -> tuple[ValueId, ...]:
-        """The id of each part from seconds since 1970; the times met last are remembered."""
+        """The id of each part from a time; the times met last are remembered."""
         return tuple(lru_cache(REMEMBERED)(partial(_id, part)) for part in self.parts)
 
 
-def _id(part: Part, seconds: int | None) -> int:
-    return MISSING_ID if seconds is None else 1 + int(index(part, seconds))
+def _id(part: Part, moment: datetime | None) -> int:
+    return MISSING_ID if moment is None else 1 + int(index(part, seconds(moment)))
+
+
+def seconds(moment: datetime) -> int:
+    """Whole seconds since 1970 of a time without zone."""
+    since = moment - _EPOCH
+    return since.days * _DAY_S + since.seconds
 
 
 def _ids(part: Part, seconds: np.ndarray) -> np.ndarray:

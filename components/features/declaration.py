@@ -67,7 +67,7 @@ PlainForm = Callable[[RawBatch], tuple[np.ndarray, np.ndarray]]
 ValueId = Callable[..., int]
 """One id of a feature in one row: a value of each of its source columns → the id.
 
-Values as requests bring them: str, int, float, bool, a timestamp as int seconds since 1970; None where missing.
+Values as requests bring them: str, int, float, bool, datetime without zone; None where missing.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from components.features.columns import MISSING_INTEGER, ColumnType, Data
-from components.features.rows import seconds, values_of
+from components.features.rows import values_of
 from components.features.values import Row
 
 _VALUES: dict[ColumnType, Any] = {
@@ -39,7 +39,6 @@ class InstanceReader:
             names: the fields that are read, in the order of a row's values.
         """
         self._data, self._names = data, names
-        self._times = [index for index, name in enumerate(names) if data.columns[name].type == "timestamp"]
         self._fields = [*names, *(name for name in data.columns if name not in names)]
         fields = {f"field_{index}": name for index, name in enumerate(self._fields)}  # a column may have any name
         types = {field: _VALUES[data.columns[name].type] | None for field, name in fields.items()}
@@ -49,8 +48,7 @@ class InstanceReader:
     def rows(self, instances: Sequence[msgspec.Struct]) -> list[Row]:
         """The rows of parsed instances (`row_type`)."""
         count = len(self._names)
-        rows = [msgspec.structs.astuple(instance)[:count] for instance in instances]
-        return [self._with_seconds(row) for row in rows] if self._times else rows
+        return [msgspec.structs.astuple(instance)[:count] for instance in instances]
 
     def rows_of_columns(self, columns: msgspec.Struct) -> list[Row]:
         """The rows of parsed columns (`columns_type`).
@@ -63,8 +61,7 @@ class InstanceReader:
             raise ValueError("columns must have the same number of values, one at least")
         absent = [None] * len(given[0])
         read = msgspec.structs.astuple(columns)[: len(self._names)]
-        rows = list(zip(*[absent if column is None else column for column in read]))
-        return [self._with_seconds(row) for row in rows] if self._times else rows
+        return list(zip(*[absent if column is None else column for column in read]))
 
     def instance(self, parsed: msgspec.Struct) -> dict[str, Any]:
         """A parsed instance (`row_type`) as JSON values, without the fields that are missing."""
@@ -82,13 +79,6 @@ class InstanceReader:
     def from_json(self, instances: Sequence[Mapping[str, Any]]) -> list[Row]:
         """The rows of plain instances; errors as `rows.values_of`."""
         return list(zip(*values_of(instances, self._data, self._names)))
-
-    def _with_seconds(self, row: Row) -> Row:
-        values = list(row)
-        for index in self._times:
-            if (moment := values[index]) is not None:
-                values[index] = seconds(moment)
-        return tuple(values)
 
 
 def _struct(name: str, types: Mapping[str, Any], names: Mapping[str, str]) -> type[msgspec.Struct]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from components.errors import UserError
 from components.features.columns import MISSING_INTEGER, ColumnType, Data, RawBatch
+from components.features.datetime import seconds
 
-_EPOCH = datetime(1970, 1, 1)
 _WRONG = object()
 _EXPECTED: dict[ColumnType, str] = {
     "string": "a string of valid Unicode",
@@ -38,7 +38,7 @@ def values_of(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str
         names: the columns wanted.
 
     Returns:
-        For each of `names` the rows' values: str, int, float, bool, or whole seconds since 1970 for a timestamp.
+        For each of `names` the rows' values: str, int, float, bool or datetime.
 
     Raises:
         UserError: names the row (from 0), the field, the value and the type expected; or the unknown field.
@@ -47,12 +47,6 @@ def values_of(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str
         if not row.keys() <= data.columns.keys():
             raise UserError(f"row {index}: {_unknown_field(row, data)}")
     return [_column([row.get(name) for row in rows], name, data.columns[name].type) for name in names]
-
-
-def seconds(moment: datetime) -> int:
-    """Whole seconds since 1970 of a time without zone."""
-    since = moment - _EPOCH
-    return since.days * 86_400 + since.seconds
 
 
 def _unknown_field(row: Mapping[str, Any], data: Data) -> str:
@@ -73,6 +67,8 @@ def _column(values: Sequence[Any], name: str, kind: ColumnType) -> list[Any]:
 
 def _dense(values: Sequence[Any], kind: ColumnType) -> np.ndarray:
     missing, dtype = _DENSE[kind]
+    if kind == "timestamp":
+        values = [value and seconds(value) for value in values]
     with np.errstate(over="ignore"):
         return np.array([missing if value is None else value for value in values], dtype)
 
@@ -124,7 +120,7 @@ def _timestamp(value: Any) -> Any:
             return _WRONG
     if not isinstance(value, datetime) or value.tzinfo is not None:
         return _WRONG
-    return seconds(value)
+    return value
 
 
 _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {

@@ -14,7 +14,7 @@ from components.features.tokens import ValueTable
 from components.features.transform import Transform
 
 Row = tuple[Any, ...]
-"""A value for each source column: str, int, float, bool, a timestamp as int seconds since 1970; None where missing."""
+"""A value for each source column: str, int, float, bool, datetime without zone; None where missing."""
 FEW_ROWS = 2
 """Up to here rows go one by one; above, numpy pays."""
 _NAN = math.nan

@@ -205,10 +205,6 @@ class Predictor:
         starts = range(0, len(rows), MAX_BATCH)
         return np.concatenate([self.predict_rows(rows[start : start + MAX_BATCH]) for start in starts])
 
-    def predict_values(self, columns: Sequence[Sequence[Any]]) -> np.ndarray:
-        """As `predict_rows`, from a sequence of values for each of `source_columns`."""
-        return self.predict_rows(list(zip(*columns)))
-
     def unseen(self) -> dict[str, int]:
         """By feature, how many values `predict_rows` met that the feature's vocabulary does not know."""
         return self._of_values.unseen()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ class App:
         """Answers one request."""
         post = self.posts.get(scope["path"])
         if post is None or scope["method"] != "POST":
-            await self._send(send, self._get(scope["method"], scope["path"]))
+            await _send(send, self._get(scope["method"], scope["path"]), self.draining)
             return
         started_s = time.perf_counter()
         predict, counters = post
@@ -66,20 +67,18 @@ class App:
             counters.refused["disconnected"] += 1
             return
         except Exception:
-            counters.refused["internal"] += 1
-            logger.exception("a prediction failed")
-            answer = json_answer({"error": "the server failed; its log tells why"}, 500)
+            answer = _failed(counters.refused)
         else:
             counters.latency.add(time.perf_counter() - started_s)
-        await self._send(send, answer)
+        await _send(send, answer, self.draining)
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answers a request over a connection beyond the limit: health and metrics are told, predictions are not."""
         if scope["method"] == "POST":
             self.refused["connections"] += 1
-            await self._send(send, overloaded("there are too many connections; try again later").answer(), close=True)
+            await _send(send, overloaded("there are too many connections; try again later").answer(), close=True)
         else:
-            await self._send(send, self._get(scope["method"], scope["path"]), close=True)
+            await _send(send, self._get(scope["method"], scope["path"]), close=True)
 
     def _get(self, method: str, path: str) -> Answer:
         get = self.gets.get(path)
@@ -94,6 +93,8 @@ class App:
         except RefusalError as refusal:
             self.refused[refusal.kind] += 1
             return refusal.answer()
+        except Exception:
+            return _failed(self.refused)
 
     async def _in_pieces(self, message: dict[str, Any], scope: Scope, receive: Receive, predict: Predict) -> Answer:
         """Reads a body that did not come at once; all such bodies together are bounded until they are answered."""
@@ -123,12 +124,20 @@ class App:
         message = f"the body is larger than {self._limits.max_body_bytes} bytes; send fewer instances at once"
         return RefusalError(413, "too_large", message)
 
-    async def _send(self, send: Send, answer: Answer, close: bool = False) -> None:
-        headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
-        if close or self.draining:
-            headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+
+async def _send(send: Send, answer: Answer, close: bool) -> None:
+    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    if close:
+        headers.append(CLOSE)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _failed(refused: Counter[str]) -> Answer:
+    """The answer where the server is at fault: its log has the traceback, the client none of it."""
+    refused["internal"] += 1
+    logger.exception("a request could not be answered")
+    return json_answer({"error": "the server failed; its log tells why"}, 500)
 
 
 def _coded(refusal: RefusalError, scope: Scope) -> RefusalError:

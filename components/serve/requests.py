@@ -12,7 +12,7 @@ from components.serve.served_model import ServedModel
 
 decode = msgspec.json.Decoder().decode
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
-SMALL_BYTES = 16_384
+SMALL_BYTES = 262_144
 """Below it a body cannot hold so many objects that they need much memory."""
 
 

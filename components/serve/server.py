@@ -17,6 +17,7 @@ from components.serve.limits import Limits
 MAX_HEADER_BYTES = 320 * 1024
 """Of one request, with what came before them in one read of 256 KiB."""
 MAX_HEADERS = 128
+"""Of one request, with the trailers behind a body in chunks."""
 DISCARDED_BYTES = 64 * 1024 * 1024
 """What is read of a body that was refused already, so that its sender gets to read why."""
 KEEP_ALIVE_S = 75
@@ -34,6 +35,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Takes a connection; beyond the limit it is told so."""
         super().connection_made(transport)
+        self.headers = []
         self._begin()
         self._closing_s: float | None = None
         if len(self.connections) > self.limits.max_connections:
@@ -48,11 +50,8 @@ class Protocol(HttpToolsProtocol):
         """Takes bytes."""
         super().data_received(data)
         self._received += len(data)
-        if self._received > self._most:
-            if self._most == MAX_HEADER_BYTES:
-                self._end(431, "headers", "the headers are too large; send smaller ones")
-            else:
-                self.transport.abort()
+        if self._received > self._most or len(self.headers) > MAX_HEADERS:
+            self._end(431, "headers", "the headers or the body are too large; send less")
 
     def on_message_begin(self) -> None:
         """The first bytes of a request."""
@@ -63,12 +62,6 @@ class Protocol(HttpToolsProtocol):
         """The last bytes of a request."""
         self._receiving = False
         super().on_message_complete()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or trailer behind a body."""
-        if len(self.headers) >= MAX_HEADERS:
-            raise ValueError("too many headers")
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """All headers: the body may follow."""

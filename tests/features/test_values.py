@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -30,11 +31,22 @@ def value_of(value, kind):
         return None if math.isnan(value) else value
     if value == MISSING_INTEGER:
         return None
+    if kind == "timestamp":
+        return datetime(1970, 1, 1) + timedelta(seconds=value)
     return bool(value) if kind == "boolean" else value
 
 
+def of_this_age(raw):
+    """A batch whose times are those that a datetime can be."""
+    if "moment" not in raw:
+        return raw
+    seconds = raw["moment"]
+    bounded = np.clip(seconds, -62_135_596_800, 253_402_300_799)
+    return raw | {"moment": np.where(seconds == MISSING_INTEGER, MISSING_INTEGER, bounded)}
+
+
 def assert_equal_to_dense(transform, raw, copies):
-    raw = {name: np.tile(values, copies) for name, values in raw.items()}
+    raw = {name: np.tile(values, copies) for name, values in of_this_age(raw).items()}
     rows = rows_of(raw, transform.source_columns)
     floats, ids = ValueTransform(transform)(rows)
     dense_floats, dense_ids = transform(raw)

@@ -6,7 +6,7 @@ The model is not quantised. Answers are compared within 1e-5, ids of categories 
 import json
 import math
 import urllib.request
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -68,12 +68,8 @@ def json_value(value):
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def seconds(value):
-    return (value - EPOCH) // timedelta(seconds=1) if isinstance(value, datetime) else value
-
-
-def columns_of_values(rows, predictor):
-    return [[seconds(row.get(name)) for row in rows] for name in predictor.source_columns]
+def rows_of_values(rows, predictor):
+    return [tuple(row.get(name) for name in predictor.source_columns) for row in rows]
 
 
 def assert_close(answers, expected):
@@ -94,11 +90,11 @@ def check_answers(table, model, predictor):
     expected = model.expected(raw)
     assert expected.std() > 0.03
     assert_close(predictor.predict(raw), expected)
-    columns = columns_of_values(table.select(predictor.source_columns).to_pylist(), predictor)
-    assert_close(predictor.predict_values(columns), expected)
+    rows = rows_of_values(table.select(predictor.source_columns).to_pylist(), predictor)
+    assert_close(predictor.predict_rows(rows), expected)
     graph = model.graph(model.tensors(raw))
     assert_same_features(predictor.transform(raw), graph)
-    assert_same_features(ValueTransform(model.transform)(list(zip(*columns))), graph)
+    assert_same_features(ValueTransform(model.transform)(rows), graph)
 
 
 def test_real_flights_are_answered_as_the_saved_model_does(table, model, predictor):
@@ -117,7 +113,7 @@ def test_a_row_alone_is_answered_as_among_others(table, model, predictor):
     some = table.take(list(range(0, ROWS, 10)))
     expected = model.expected(dense(some, model.transform.data, predictor.source_columns))
     rows = some.select(predictor.source_columns).to_pylist()
-    alone = [predictor.predict_values(columns_of_values([row], predictor))[0] for row in rows]
+    alone = [predictor.predict_rows(rows_of_values([row], predictor))[0] for row in rows]
     assert_close(np.array(alone), expected)
 
 
@@ -186,7 +182,7 @@ def test_any_row_is_answered_as_the_saved_model_does(table, model, predictor, dr
     data, names = model.transform.data, predictor.source_columns
     rows = drawn.draw(rows_of(data, names, lambda name, it: values(it.type, it, known_values(table, name))))
     expected = model.expected(from_rows(rows, data, names))
-    assert_close(predictor.predict_values(columns_of_values(rows, predictor)), expected)
+    assert_close(predictor.predict_rows(rows_of_values(rows, predictor)), expected)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -202,4 +198,4 @@ def test_extreme_values_become_the_same_features(table, model, predictor, drawn)
     raw = from_rows(rows, data, names)
     graph = model.graph(model.tensors(raw))
     assert_same_features(predictor.transform(raw), graph)
-    assert_same_features(ValueTransform(model.transform)(list(zip(*columns_of_values(rows, predictor)))), graph)
+    assert_same_features(ValueTransform(model.transform)(rows_of_values(rows, predictor)), graph)

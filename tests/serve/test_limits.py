@@ -117,6 +117,36 @@ def test_what_is_no_request_is_refused_and_closed(impatient, flood) -> None:
     assert predict(impatient.url, ROWS).status_code == 200
 
 
+def test_endless_trailers_are_cut_off(impatient) -> None:
+    with connect(impatient.url) as connection:
+        connection.sendall(
+            b"POST " + PATH.encode() + b" HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+        )
+        with contextlib.suppress(OSError):
+            for _ in range(500):
+                connection.sendall(b"x: y\r\n" * 10_000)
+        took_s, _ = until_closed(connection)
+    assert took_s < 0.9
+
+
+def test_a_client_may_ask_before_it_sends_the_body(impatient) -> None:
+    with connect(impatient.url) as connection:
+        connection.sendall(head(PATH, len(BODY), "expect: 100-continue\r\n"))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert one_answer(connection).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("piece", [b"{}", b"null", b"[]", b"0", b'""', b"[[]]", b'{"amount":[]}'])
+@pytest.mark.parametrize("form", [b'{"instances":[%b]}', b'{"inputs":{"amount":[%b]}}', b'{"inputs":[%b]}'])
+def test_small_bodies_that_are_large_in_memory(server, form, piece) -> None:
+    before = server.memory_bytes()
+    body = form % b",".join([piece] * (190_000 // (len(piece) + 1)))
+    for path in (PATH, "/v2/models/small/infer"):
+        assert httpx.post(server.url + path, content=body).status_code == 400
+    assert server.memory_bytes() < before + 30_000_000
+
+
 def test_a_client_that_leaves_is_forgotten(impatient) -> None:
     for _ in range(20):
         with connect(impatient.url) as connection:
