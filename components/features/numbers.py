@@ -73,15 +73,13 @@ class Numbers:
         counts = [ranks.count(rank) for rank in _RANKS.values()]
         self._float32 = slice(0, counts[0] + counts[1])
         self._log = slice(counts[0], counts[0] + counts[1] + counts[2])
-        clips = [number.clip or (-np.inf, np.inf) for number in self.numbers]
-        self._clips = _columns(clips, 2) if any(number.clip for number in numbers) else None
-        scalings = [number.scaling for number in self.numbers]
-        parts = [(scale.offset, scale.divisor, scale.low, scale.high, scale.scaled_fill) for scale in scalings]
-        self._offset, self._divisor, self._low, self._high, self._fill = _columns(parts, 5)
         self.indicated = [row for row, number in enumerate(self.numbers) if number.indicator]
-        self._scales = [
-            (*_inside(number), number.scaling.offset, number.scaling.divisor, number.scaling) for number in self.numbers
-        ]
+        scalings = [number.scaling for number in self.numbers]
+        lows, highs = zip(*map(_inside, self.numbers)) if numbers else ((), ())
+        offsets, divisors = [scale.offset for scale in scalings], [scale.divisor for scale in scalings]
+        self._scales = lows, highs, offsets, divisors, scalings
+        self._low, self._high, self._offset, self._divisor = map(_column, (lows, highs, offsets, divisors))
+        self._fill = _column([scale.scaled_fill for scale in scalings])
 
     def dense(self, raw: RawBatch, rows: int) -> np.ndarray:
         """The values of a raw batch of so many rows, as a call takes them."""
@@ -104,16 +102,13 @@ class Numbers:
         """
         with np.errstate(over="ignore"):
             values[self._float32] = values[self._float32].astype(np.float32)
-            missing = ~np.isfinite(values)
-            if self._clips is not None:
-                np.maximum(values, self._clips[0], out=values)
-                np.minimum(values, self._clips[1], out=values)
-            logs = values[self._log]
-            np.copysign(np.log1p(np.abs(logs)), logs, out=logs)
-            values -= self._offset
-            values /= self._divisor
+        missing = ~np.isfinite(values)
+        logs = values[self._log]
+        np.copysign(np.log1p(np.abs(logs)), logs, out=logs)
         np.maximum(values, self._low, out=values)
         np.minimum(values, self._high, out=values)
+        values -= self._offset
+        values /= self._divisor
         np.copyto(values, self._fill, where=missing)
         return values, missing[self.indicated]
 
@@ -132,7 +127,7 @@ class Numbers:
             prepared[row] = _log(prepared[row])
         return [
             (value - offset) / divisor if low <= value <= high else _scale_outside(value, low, high, scaling)
-            for value, (low, high, offset, divisor, scaling) in zip(prepared, self._scales)
+            for value, low, high, offset, divisor, scaling in zip(prepared, *self._scales)
         ], missing
 
 
@@ -141,7 +136,8 @@ def _inside(number: Number) -> tuple[float, float]:
     low, high = number.clip or (-FLOAT32_MAX, FLOAT32_MAX)
     scale = number.scaling
     least, most = (limit * scale.divisor + scale.offset for limit in (scale.low, scale.high))
-    return max(_log(low) if number.log else low, least), min(_log(high) if number.log else high, most)
+    low, high = (_log(limit) if number.log else limit for limit in (low, high))
+    return min(max(low, least), most), max(min(high, most), least)
 
 
 def _scale_outside(value: float, low: float, high: float, scale: Scaling) -> float:
@@ -170,6 +166,6 @@ def _alone(numbers: Numbers, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([values, missing]).T.astype(np.float32), no_ids(values.shape[1])
 
 
-def _columns(rows: Sequence[Sequence[float]], width: int) -> list[np.ndarray]:
-    """Each column of a table as a vector of shape (rows, 1), to be broadcast over a batch."""
-    return list(np.array(rows, np.float64).reshape(len(rows), width).T[:, :, None].copy())
+def _column(values: Sequence[float]) -> np.ndarray:
+    """A vector of shape (values, 1), to be broadcast over a batch."""
+    return np.array(values, np.float64)[:, None]

@@ -32,6 +32,7 @@ class ValueTransform:
         columns = transform.source_columns
         self._packing = transform.packing
         self._numbers = [columns.index(number.column) for number in self._packing.numbers.numbers]
+        self._pick_numbers = picker(self._numbers)
         self._parts = [
             (part_id, columns.index(feature.column))
             for feature in self._packing.cyclic
@@ -69,7 +70,7 @@ class ValueTransform:
         return floats, np.array([self._ids_of(row) for row in rows], np.int32)
 
     def _floats_of(self, row: Row) -> Sequence[float]:
-        values = [_NAN if (value := row[index]) is None else value for index in self._numbers]
+        values = [_NAN if value is None else value for value in self._pick_numbers(row)]
         return self._packing.of_row(values, [part_id(row[index]) for part_id, index in self._parts])
 
     def _ids_of(self, row: Row) -> Sequence[int]:

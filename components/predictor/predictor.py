@@ -23,7 +23,7 @@ from components.features.values import Row, ValueTransform
 
 MAX_BATCH = 4096
 """Rows per call of the model, so that memory does not grow with the batch."""
-FIXED_SIZES = (1, 4, 16, 64)
+FIXED_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes that have an interpreter of their own."""
 MAX_FIXED_BYTES = 8_000_000
 """A larger model has one interpreter for all sizes."""
@@ -48,8 +48,10 @@ class _Tensor:
         return cls(details["index"], width, details["dtype"], scale, zero_point)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
+        if values.dtype == self.dtype:  # floats are float32 and ids int32: quantised inputs are neither
+            return values
         if self.scale == 0:
-            return values.astype(self.dtype, copy=False)
+            return values.astype(self.dtype)
         limits = np.iinfo(self.dtype)
         steps: np.ndarray = np.rint(values / self.scale) + self.zero_point
         return steps.clip(limits.min, limits.max).astype(self.dtype)
