@@ -56,9 +56,8 @@ class Outcome:
 def predict(version: Path, config: PredictConfig, name: str, work: Path) -> None:
     """Predicts what `predict.source` names, into a folder of its own for each version and each state of the rows.
 
-    Record: {version, source, output, rows, bad, shards, skipped_shards, rows_per_s, bytes, seconds, absent}, or
-    {version, source: None, skipped} where there is nothing to predict. Writes also `latest.json` beside that folder:
-    {folder, version, rows}.
+    Record: {version, source, output, rows, bad, shards, skipped_shards, rows_per_s, bytes, seconds, absent}. Writes
+    also `latest.json` beside that folder: {folder, version, rows}.
 
     Args:
         version: the version's folder in the model store.
@@ -74,8 +73,7 @@ def predict(version: Path, config: PredictConfig, name: str, work: Path) -> None
         options = config.predict
         details.update(version=number, source=options.source)
         if options.source is None:
-            details.update(skipped="predict.source names nothing to predict")
-            return
+            raise UserError("predict.source is null; name the files whose rows are to be predicted")
         job = make_job(name, Version(number, version), options.source.replace("{work}", str(work)), options)
         output = Path(options.output.replace("{work}", str(work)).replace("{name}", name))
         outcome = run(job, output / job.name, options)

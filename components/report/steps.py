@@ -44,8 +44,7 @@ def steps(records: Mapping[str, Record], run: str) -> list[Step]:
     """All steps in the order of the pipeline: those with a record and those that never started."""
     found = [Step(name, outcome(record, run), _words(record), record) for name, record in records.items()]
     kinds = {step.kind for step in found}
-    reason = _why_skipped(records, run)
-    missing = [Step(name, SKIPPED, reason) for name in EXPECTED if name not in kinds]
+    missing = [Step(name, SKIPPED, _why_skipped(records, run, name)) for name in EXPECTED if name not in kinds]
     return sorted(found + missing, key=_position)
 
 
@@ -79,7 +78,9 @@ def broken(records: Mapping[str, Record], run: str) -> Record | None:
     return min(bad, key=lambda record: record.started_s, default=None)
 
 
-def _why_skipped(records: Mapping[str, Record], run: str) -> str:
+def _why_skipped(records: Mapping[str, Record], run: str, step: str) -> str:
+    if step == "predict" and "deploy" in records and outcome(records["deploy"], run) == RAN:
+        return "no predict.source"
     bad = broken(records, run)
     if bad:
         return f"not reached: {bad.step} {outcome(bad, run)}"
@@ -204,8 +205,6 @@ def _rehearse(record: Record) -> str:
 
 
 def _predict(record: Record) -> str:
-    if "source" in record.details and not fields.text(record.details, "source"):
-        return "no predict.source, nothing to score"
     bad = sum(fields.counts(record.details, "bad").values())
     skipped = fields.number(record.details, "skipped_shards")
     rate = fields.number(record.details, "rows_per_s")

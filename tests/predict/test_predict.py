@@ -55,13 +55,9 @@ def shards(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("part-*"))}
 
 
-def test_without_a_source_nothing_happens_and_the_record_says_so(deployed, work):
-    details = run(deployed(), work)
-    assert details == {
-        "version": 1,
-        "source": None,
-        "skipped": "predict.source names nothing to predict",
-    }
+def test_without_a_source_it_says_what_to_do(deployed, work):
+    with pytest.raises(UserError, match=r"predict\.source is null; name the files"):
+        run(deployed(), work)
     assert not (work / "predictions").exists()
 
 

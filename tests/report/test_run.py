@@ -112,3 +112,8 @@ def test_time_is_split_without_counting_anything_twice() -> None:
 def test_covered() -> None:
     assert covered([]) == 0.0
     assert covered([(0.0, 10.0), (2.0, 3.0), (9.0, 12.0), (20.0, 21.0)]) == 13.0
+
+
+def test_a_prediction_that_is_not_configured_is_not_called_unreached() -> None:
+    words = {step.name: step.words for step in steps(samples.first_run(), samples.RUN)}
+    assert words["predict"] == "no predict.source"

@@ -82,7 +82,6 @@ def test_step_lines() -> None:
 
 
 def test_step_lines_of_what_was_not_done() -> None:
-    assert step_line(samples.first_run()["predict"]) == "no predict.source, nothing to score"
     assert step_line(samples.unfit()["rehearse"]).startswith("unfit: p99 latency is 12.3 ms; rehearse.latency_p99_ms")
 
 
