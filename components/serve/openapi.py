@@ -70,7 +70,7 @@ def _paths(model: ServedModel) -> Json:
         f"{v1}:predict": _post("predictions by the V1 protocol", _v1_request(model), _v1_response(model)),
         v2: _get("the declared inputs and the output", described),
         f"{v2}/ready": ready,
-        f"{v2}/infer": _post("predictions by the V2 protocol", _v2_request(model), _v2_response()),
+        f"{v2}/infer": _post("predictions by the V2 protocol", _v2_request(model), _v2_response(), binary=True),
     }
 
 
@@ -92,10 +92,22 @@ def _v1_response(model: ServedModel) -> Json:
 
 def _v2_request(model: ServedModel) -> Json:
     tensors = {"anyOf": [_tensor(model, name) for name in model.data.columns]}
-    outputs = _list(_object(name={"const": "output"}))
-    request = _object(inputs=_some(tensors), id=_text(), outputs=outputs)
+    output = _object(name={"const": "output"}, parameters=_flags("binary_data")) | {"required": ["name"]}
+    text = {"type": ["string", "null"]}
+    request = _object(
+        inputs=_some(tensors),
+        id=text,
+        model_name=text,
+        parameters=_flags("binary_data_output"),
+        outputs={"type": ["array", "null"], "items": output},
+    )
     description = "tensors of one length; with the binary tensor extension, without data and as octet-stream"
     return request | {"required": ["inputs"], "description": description}
+
+
+def _flags(name: str) -> Json:
+    """Parameters, of which one matters."""
+    return {"type": ["object", "null"], "properties": {name: _flag()}}
 
 
 def _tensor(model: ServedModel, name: str) -> Json:
@@ -128,9 +140,11 @@ def _get(summary: str, schema: Json | None) -> Json:
     return {"get": {"summary": summary, "responses": _responses(content)}}
 
 
-def _post(summary: str, request: Json, response: Json) -> Json:
+def _post(summary: str, request: Json, response: Json, binary: bool = False) -> Json:
     body = {"required": True, "content": {"application/json": {"schema": request}}}
-    content = {"application/json": {"schema": response}}
+    content: Json = {"application/json": {"schema": response}}
+    if binary:
+        content["application/octet-stream"] = {"schema": {}}
     return {"post": {"summary": summary, "requestBody": body, "responses": _responses(content)}}
 
 

@@ -1,6 +1,6 @@
 """Request bodies → rows of values, for the protocols that share this: what is legal, and how it is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -87,6 +87,7 @@ def rows_of_columns(model: ServedModel, columns: Mapping[str, Any]) -> list[Row]
     Raises:
         RefusalError: 400, as `rows_of`; or the columns are not lists of one length.
     """
+    refuse_long_columns(columns.values(), model.settings.max_instances)
     try:
         parsed = msgspec.convert(columns, model.reader.columns_type)
         rows: list[Row] = model.reader.rows_of_columns(parsed)
@@ -96,6 +97,17 @@ def rows_of_columns(model: ServedModel, columns: Mapping[str, Any]) -> list[Row]
     return rows
 
 
+def refuse_long_columns(columns: Iterable[Any], max_instances: int) -> None:
+    """Refuses columns of too many values before rows are made of them, which take a hundred times the memory.
+
+    Raises:
+        RefusalError: 400, names the limit.
+    """
+    longest = max((len(column) for column in columns if isinstance(column, list)), default=0)
+    if longest > max_instances:
+        check_count(longest, max_instances)
+
+
 def instances_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Columns of values → instances.
 
@@ -103,15 +115,18 @@ def instances_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
         RefusalError: 400, the columns are not lists of one length.
     """
     lengths = {}
-    columns = {name: values for name, values in columns.items() if values is not None}
     for name, values in columns.items():
+        if values is None:
+            continue
         if not isinstance(values, list):
             raise bad_request(f"the values of {name} are {kind(values)}; they must be a list, one value a row")
         lengths[name] = len(values)
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} has {length}" for name, length in list(lengths.items())[:5])
         raise bad_request(f"the columns differ in length: {shown}; send one value a row in each")
-    return [dict(zip(columns, row)) for row in zip(*columns.values())]
+    rows = max(lengths.values(), default=0)
+    filled = [[None] * rows if values is None else values for values in columns.values()]
+    return [dict(zip(columns, row)) for row in zip(*filled)]
 
 
 def kind(value: Any) -> str:

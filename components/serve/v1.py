@@ -53,6 +53,7 @@ class PredictV1:
         if request.inputs is UNSET:
             requests.check_count(len(request.instances), self._most)
             return reader.rows(request.instances), lambda index: reader.instance(request.instances[index])
+        requests.refuse_long_columns(msgspec.structs.astuple(request.inputs), self._most)
         try:
             rows: list[Row] = reader.rows_of_columns(request.inputs)
         except ValueError:

@@ -157,7 +157,7 @@ def test_the_openapi_document(server) -> None:
 
 @pytest.mark.nightly
 def test_the_openapi_document_longer(server) -> None:
-    _check_document(server.url, 2000)
+    _check_document(server.url, 1000)
 
 
 def test_the_document_names_every_path(client) -> None:

@@ -68,6 +68,7 @@ V1_BODIES = {
     "ragged columns": (b'{"inputs": {"amount": [1, 2], "count": [1]}}', "amount has 2, count has 1"),
     "empty columns": (b'{"inputs": {"amount": []}}', "no instances"),
     "an unknown column": (b'{"inputs": {"amuont": [1]}}', "row 0: amuont is not a field"),
+    "an unknown column that is null": (b'{"inputs": {"amount": [1], "amuont": null}}', "row 0: amuont is not a field"),
     "a wrong value in a column": (b'{"inputs": {"amount": [1, "x"]}}', "row 1: amount is 'x' (str)"),
 }  # fmt: skip
 
