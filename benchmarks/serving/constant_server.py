@@ -15,7 +15,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 def application(answer: bytes) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
     """An ASGI application that answers every request the same."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"model-version", b"1"),
+        (b"content-length", str(len(answer)).encode()),
+    ]
     start = {"type": "http.response.start", "status": 200, "headers": headers}
     body = {"type": "http.response.body", "body": answer}
 
@@ -42,6 +46,8 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
+        proxy_headers=False,
+        server_header=False,
     )
 
 

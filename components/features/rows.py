@@ -95,6 +95,8 @@ def _string(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():  # pandas makes floats of whole numbers with gaps
+        value = int(value)
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return value if is_integer and MISSING_INTEGER < value < 2**63 else _WRONG
 
