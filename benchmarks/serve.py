@@ -291,6 +291,8 @@ def measured(bench: Bench, soak_minutes: float, console: Console) -> list[Claim]
         soaked, cache = bench.soak(rate_per_s, soak_minutes)
         console.print(f"soak: {soaked.switches} switches; cache: {cache}; first wrong: {soaked.outcome.wrong[:3]}")
         claims += soak_claims(soaked, rate_per_s)
+    else:
+        console.print("soak: not run; --soak-minutes 10 runs it")
     return claims
 
 

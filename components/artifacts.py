@@ -257,7 +257,7 @@ def request_log(work: Path, name: str) -> Path:
 
 
 def read_requests(folder: Path, most: int) -> list[dict[str, Any]]:
-    """The newest lines of a request log, oldest first; a line that a crash tore is left out.
+    """The lines of the newest files of a request log, oldest first; a line that a crash tore is left out.
 
     Args:
         folder: `request_log`; it need not exist.
@@ -272,7 +272,7 @@ def read_requests(folder: Path, most: int) -> list[dict[str, Any]]:
         newest[:0] = [line for raw in lines if (line := _request(raw)) is not None]
         if len(newest) >= most:
             break
-    return newest
+    return sorted(newest, key=lambda line: line["time_s"])  # several servers may write at once
 
 
 def _request(raw: bytes) -> dict[str, Any] | None:
@@ -280,7 +280,8 @@ def _request(raw: bytes) -> dict[str, Any] | None:
         line = json.loads(raw)
     except ValueError:
         return None
-    return line if isinstance(line, dict) and isinstance(line.get("instance"), dict) else None
+    is_whole = isinstance(line, dict) and isinstance(line.get("instance"), dict) and "time_s" in line
+    return line if is_whole else None
 
 
 @contextlib.contextmanager

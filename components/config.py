@@ -85,6 +85,10 @@ class ModelConfig(Section):
         check_preprocess(self.preprocess, self.data)
         check_evaluate(self.evaluate, self.data)
         check_predict(self.predict, self.data)
+        if self.predict.source is not None and self.deploy.pointer == "candidate":
+            raise ValueError(
+                "predict.source needs deploy.pointer serving, because a candidate answers for nothing yet; remove one"
+            )
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def load(folder: Path, overrides: tuple[str, ...] = ()) -> ModelConfig:
         _override(raw, override)
     try:
         text = json.dumps(raw, default=str)
-        config = _with_absolute_source(ModelConfig.model_validate_json(text), path.parent)
+        config = _with_absolute_sources(ModelConfig.model_validate_json(text), path.parent)
         for step, section in STEP_CONFIGS.items():
             _check_step(config, step, section)
     except ValidationError as error:
@@ -145,12 +149,16 @@ def _check_step(config: ModelConfig, step: str, section: type[Section]) -> None:
         )
 
 
-def _with_absolute_source(config: ModelConfig, folder: Path) -> ModelConfig:
-    source = config.ingest.source
-    if "://" in source or source.startswith(("/", "{work}")):
-        return config
-    ingest = config.ingest.model_copy(update={"source": f"{glob.escape(str(folder.absolute()))}/{source}"})
-    return config.model_copy(update={"ingest": ingest})
+def _with_absolute_sources(config: ModelConfig, folder: Path) -> ModelConfig:
+    ingest = config.ingest.model_copy(update={"source": _absolute(config.ingest.source, folder)})
+    source = config.predict.source
+    predict = config.predict.model_copy(update={"source": source and _absolute(source, folder)})
+    return config.model_copy(update={"ingest": ingest, "predict": predict})
+
+
+def _absolute(source: str, folder: Path) -> str:
+    is_absolute = "://" in source or source.startswith(("/", "{work}"))
+    return source if is_absolute else f"{glob.escape(str(folder.absolute()))}/{source}"
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -216,7 +216,8 @@ def _tombstones(work: Path, model: str) -> Iterator[Deletion]:
 
 
 def _leftovers(work: Path, model: str, runs: Sequence[Run], now_s: float) -> Iterator[Deletion]:
-    for root in (work / "data" / model, work / "models" / model, *(run.path for run in runs)):
+    kinds = ("data", "models", "predictions")
+    for root in (*(work / kind / model for kind in kinds), *(run.path for run in runs)):
         for path in _hidden_temporaries(root):
             extent = _extent(path)
             if extent is not None and now_s - extent.newest_s > DAY_S:

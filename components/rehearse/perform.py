@@ -37,7 +37,9 @@ class _Pass:
         return self.instances / self.replayed.seconds
 
 
-def perform(server: ServerProcess, address: str, questions: Sequence[Question], config: Rehearse) -> Performance:
+def perform(
+    server: ServerProcess, address: str, questions: Sequence[Question], rows: Sequence[Question], config: Rehearse
+) -> Performance:
     """Asks everything, in three passes, and measures.
 
     After a warm-up, one request of one instance at a time gives the latency; the same on all connections gives the
@@ -48,6 +50,7 @@ def perform(server: ServerProcess, address: str, questions: Sequence[Question], 
         server: ready.
         address: where it answers requests in the V1 protocol.
         questions: one or more.
+        rows: those of them that may share a request: held-out rows, for 64 recorded ones may be larger than a request.
         config: connections and the tolerance.
     """
     singles = [[question] for question in questions]
@@ -55,7 +58,7 @@ def perform(server: ServerProcess, address: str, questions: Sequence[Question], 
         (singles[:WARM_UP], 1),
         (singles, 1),
         (singles, config.concurrency),
-        (_batches(questions), config.concurrency),
+        (_batches(rows), config.concurrency),
     )
     passes: list[_Pass] = []
     for groups, connections in plan:

@@ -1,5 +1,6 @@
 """What the server is asked, and what it must answer."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,14 +73,18 @@ def recorded(work: Path, name: str, predictor: Predictor, most: int) -> tuple[li
         most: instances at most.
 
     Returns:
-        the questions, and the reasons why the other instances no longer fit the model's columns. The server refuses
-        those, and should: they were put to a model with other columns.
+        the questions, and the reasons why the other instances cannot be asked again: they no longer fit the model's
+        columns, or are so extreme that the model has no finite answer. Neither tells anything about the server, and
+        what one client asked must not keep every model from service.
     """
     logged = artifacts.read_requests(artifacts.request_log(work, name), most)
     data, names = predictor.transform.data, predictor.source_columns
     instances, misfits = fitting([line["instance"] for line in logged], data, names)
     expected = predictor.predict(from_rows(instances, data, names))
-    return _questions("recorded request", instances, expected, "the artifact itself predicts"), misfits
+    finite = np.isfinite(expected).all(axis=tuple(range(1, expected.ndim)))
+    misfits += ["the model has no finite answer"] * int((~finite).sum())
+    kept = list(itertools.compress(instances, finite))
+    return _questions("recorded request", kept, expected[finite], "the artifact itself predicts"), misfits
 
 
 def _questions(noun: str, instances: Sequence[Mapping[str, Any]], expected: np.ndarray, source: str) -> list[Question]:

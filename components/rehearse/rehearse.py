@@ -14,10 +14,11 @@ from components.rehearse.config import Rehearse, RehearseConfig
 from components.rehearse.judge import Figures, broken_limits
 from components.rehearse.perform import Performance, perform
 from components.rehearse.questions import Question, held_out, recorded
-from components.serve.launch import ServerProcess
+from components.serve.launch import START_S, ServerProcess
 
 Decision = Literal["fit", "unfit"]
 SERVER_LOG = "rehearse-server.log"
+NO_LIMIT_S = 600.0
 
 
 def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Path) -> Decision:
@@ -59,17 +60,22 @@ def _performance(
         predictor = Predictor.load(serving)
     except UserError as error:
         return Performance(Figures(), [str(error)])
-    questions = _questions(chosen, examples, config, work, predictor, details)
+    questions, rows = _questions(chosen, examples, config, work, predictor, details)
     log = artifacts.run_folder(work, artifacts.run_name()) / SERVER_LOG
     details.update(server_log=str(log))
     with tempfile.TemporaryDirectory() as folder:
         _stage(serving, Path(folder))
         try:
-            with ServerProcess(["--folder", f"{config.name}={folder}"], log) as server:
+            with ServerProcess(["--folder", f"{config.name}={folder}"], log, _patience_s(config.rehearse)) as server:
                 address = f"{server.url}/v1/models/{config.name}:predict"
-                return perform(server, address, questions, config.rehearse)
+                return perform(server, address, questions, rows, config.rehearse)
         except UserError as error:
             return Performance(Figures(), [str(error)])
+
+
+def _patience_s(limits: Rehearse) -> float:
+    """How long to wait for the server: beyond the limit, so that it is known by how much it was missed."""
+    return NO_LIMIT_S if limits.start_s is None else max(START_S, 2 * limits.start_s)
 
 
 def _stage(serving: Path, folder: Path) -> None:
@@ -80,14 +86,14 @@ def _stage(serving: Path, folder: Path) -> None:
 
 def _questions(
     chosen: Path, examples: Path, config: RehearseConfig, work: Path, predictor: Predictor, details: dict[str, Any]
-) -> list[Question]:
-    """Held-out rows and recorded requests; held-out rows again where there are fewer than `requests` in all."""
+) -> tuple[list[Question], list[Question]]:
+    """All questions, held-out rows repeated where there are fewer than `requests`; and the held-out rows alone."""
     most = config.rehearse.requests
     rows = held_out(chosen, examples, predictor, most)
     logged, misfits = recorded(work, config.name, predictor, most)
     details.update(rows=len(rows), recorded=len(logged), unfit_recorded=len(misfits))
     details.update(unfit_example=misfits[0] if misfits else None)
-    return [*logged, *itertools.islice(itertools.cycle(rows), max(len(rows), most - len(logged)))]
+    return [*logged, *itertools.islice(itertools.cycle(rows), max(len(rows), most - len(logged)))], rows
 
 
 def _limits(limits: Rehearse) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -61,6 +62,8 @@ async def _serve(options: argparse.Namespace) -> int:
     try:
         await fleet.load(await measure_join())
         handle_signals(lambda number: _stop(number, routes, app, limits, stopping))
+        if options.until_stdin_ends:
+            _stop_when_stdin_ends(stopping)
         following = asyncio.ensure_future(fleet.follow(options.poll_s))
         await serve_until_stopped(app, listener, limits, stopping, lambda: _say_ready(routes, listener, fleet))
         following.cancel()
@@ -68,6 +71,18 @@ async def _serve(options: argparse.Namespace) -> int:
         listener.close()
         fleet.close()
     return 0
+
+
+def _stop_when_stdin_ends(stopping: asyncio.Event) -> None:
+    """For a server that must not outlive the process that holds the other end."""
+    loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(stdin, 4096):
+            loop.remove_reader(stdin)
+            stopping.set()
+
+    loop.add_reader(stdin, look)
 
 
 def _say_ready(routes: Routes, listener: socket.socket, fleet: Fleet) -> None:
@@ -124,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeout-s", type=float, default=DEFAULT.timeout_s, help="wait for a prediction (%(default)s)")
     add("--receive-timeout-s", type=float, default=DEFAULT.receive_timeout_s, help="wait for a request (%(default)s)")
     add("--drain-s", type=float, default=DEFAULT.drain_s, help="go on so long after SIGTERM, not ready (%(default)s)")
+    add("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     add("--debug", action="store_true", help="show tracebacks")
     return parser
 

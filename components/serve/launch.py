@@ -1,4 +1,7 @@
-"""The server in a process of its own, for those who try it: rehearse, tests, benchmarks."""
+"""The server in a process of its own, for those who try it: rehearse, tests, benchmarks.
+
+It ends with the process that started it, however that ends: its standard input is a pipe that nobody else holds.
+"""
 
 import contextlib
 import os
@@ -31,15 +34,17 @@ class ServerProcess:
         start_s: seconds from the start of the process until it was ready.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path | None = None) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path | None = None, patience_s: float = START_S) -> None:
         """Starts nothing yet.
 
         Args:
             arguments: of `python -m components.serve`, without `--host` and `--port`.
             log: file that takes what the server says; None: it is kept until the end and thrown away.
+            patience_s: how long to wait for it.
         """
         self._arguments = [str(argument) for argument in arguments]
         self._log = log
+        self._patience_s = patience_s
         self._files = contextlib.ExitStack()
         self.url = ""
         self.pid = 0
@@ -55,14 +60,15 @@ class ServerProcess:
         written = output.seek(0, os.SEEK_END)  # behind what others left in the log
         started_s = time.perf_counter()
         # The defaults come first, so that the arguments may say otherwise.
-        command = [sys.executable, "-m", "components.serve", "--port", "0", "--drain-s", "0", *self._arguments]
+        own = ["--port", "0", "--drain-s", "0", "--until-stdin-ends"]
+        command = [sys.executable, "-m", "components.serve", *own, *self._arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), _python_path()]))}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
         self.pid = self._process.pid
         try:
-            self.url = self._wait_until_ready(output, written, started_s + START_S)
+            self.url = self._wait_until_ready(output, written, started_s + self._patience_s)
         except BaseException:
             self._end()
             raise
@@ -116,11 +122,13 @@ class ServerProcess:
             if ended:
                 raise UserError(f"the server did not start: {_last_line(said)}")
             if time.perf_counter() > until_s:
-                raise UserError(f"the server was not ready after {START_S:g} s: {_last_line(said)}")
+                raise UserError(f"the server was not ready after {self._patience_s:g} s: {_last_line(said)}")
             time.sleep(LOOK_S)
 
     def _end(self) -> None:
         self.stop()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._files.close()
 
 

@@ -63,7 +63,7 @@ def _by_new_rows(situation: Situation) -> Decision:
     if situation.new_rows >= situation.min_new_rows:
         return Decision("retrain", f"new data: {what}")
     few = f"too little new data: {what}, fewer than min_new_rows {situation.min_new_rows:,}"
-    return Decision("nothing", few, drift_decides=True)
+    return Decision("nothing", few, drift_decides=situation.new_rows > 0)  # without, it is the same model again
 
 
 def _why_nothing(situation: Situation) -> str:

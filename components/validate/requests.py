@@ -19,7 +19,7 @@ from components.features.instances import fitting
 from components.features.rows import from_rows
 from components.features.transform import Transform
 from components.validate import drift
-from components.validate.anomalies import Anomaly, can_be_unseen, unseen
+from components.validate.anomalies import MIN_ROWS, Anomaly, can_be_unseen, unseen
 from components.validate.config import ValidateConfig
 from components.validate.statistics import Summary, Tokens, summary_of
 
@@ -82,7 +82,7 @@ def _unseen(summaries: Mapping[str, Summary], baseline: Mapping[str, Any]) -> di
     return {
         name: sum(unseen(summary, baseline[name]).values()) / summary.count
         for name, summary in summaries.items()
-        if isinstance(summary, Tokens) and summary.count and can_be_unseen(baseline.get(name), summary)
+        if isinstance(summary, Tokens) and summary.count >= MIN_ROWS and can_be_unseen(baseline.get(name), summary)
     }
 
 

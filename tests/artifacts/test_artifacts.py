@@ -137,3 +137,11 @@ def test_a_run_without_a_name_begins_without_the_records_of_the_last(
             with recorded(step, tmp_path):
                 pass
     assert set(read_records(artifacts.run_folder(tmp_path, artifacts.UNNAMED_RUN))) == {"ingest"}
+
+
+def test_requests_of_two_servers_are_read_in_the_order_of_their_time(tmp_path: Path) -> None:
+    for name, times in (("1", (10.0, 40.0)), ("2", (20.0, 30.0))):
+        lines = [json.dumps({"time_s": time_s, "instance": {}}) for time_s in times]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + '\n{"time_s": 5')
+    assert [line["time_s"] for line in artifacts.read_requests(tmp_path, 10)] == [10, 20, 30, 40]
+    assert artifacts.read_requests(tmp_path / "none", 10) == []

@@ -172,3 +172,14 @@ def test_a_description_that_does_not_fit_a_command_line_is_refused(model: Path) 
     columns = {f"column_{number}": "float" for number in range(3000)}
     text = {**SMALL, "data": {**SMALL["data"], "columns": {**SMALL["data"]["columns"], **columns}}}
     assert f"at most {MAX_STEP_BYTES:,}" in _refused(_write(model, yaml.safe_dump(text)))
+
+
+def test_predictions_of_a_candidate_are_refused(model: Path) -> None:
+    overrides = ("predict.source=rows/*.csv", "deploy.pointer=candidate", "predict.columns=[when]")
+    with pytest.raises(UserError, match=r"predict\.source needs deploy\.pointer serving"):
+        load(model, overrides)
+
+
+def test_a_relative_source_of_rows_to_predict_is_in_the_models_folder(model: Path) -> None:
+    config = load(model, ("predict.source=rows/*.csv", "predict.columns=[when]"))
+    assert config.predict.source == f"{model.absolute()}/rows/*.csv"

@@ -9,9 +9,11 @@ import pytest
 
 from components import artifacts
 from components.errors import UserError
+from components.predictor.predictor import Predictor
 from components.rehearse import rehearse as step
 from components.rehearse import replay
 from components.rehearse.config import Rehearse
+from components.rehearse.questions import recorded
 
 
 def test_a_sound_model_is_fit(stage):
@@ -147,3 +149,20 @@ def test_without_evaluates_predictions_nothing_is_compared(stage):
     (stage.chosen / artifacts.HELDOUT_PREDICTIONS).write_bytes(b"\x93NUMPY")
     with pytest.raises(UserError, match=r"heldout_predictions\.npy is damaged"):
         stage.rehearse()
+
+
+def test_what_one_client_asked_keeps_no_model_from_service(stage):
+    """An instance without a finite answer, and instances of which 64 are larger than a request may be."""
+    stage.log({"temp": 3e38, "seats": 3}, *({"origin": "x" * 200_000} for _ in range(64)))
+    details = stage.rehearse(requests=100)
+    assert details["decision"] == "fit", details["reason"]
+    assert details["recorded"] + details["unfit_recorded"] == 65
+
+
+def test_a_recorded_request_without_a_finite_answer_is_not_asked_again(stage, monkeypatch):
+    stage.log({"temp": 1.0}, {"temp": 2.0})
+    monkeypatch.setattr(Predictor, "predict", lambda self, raw: np.array([0.5, np.nan], np.float32))
+    predictor = Predictor.load(stage.serving)
+    questions, misfits = recorded(stage.work, "flights", predictor, 10)
+    assert [question.instance for question in questions] == [{"temp": 1.0}]
+    assert misfits == ["the model has no finite answer"]

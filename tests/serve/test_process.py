@@ -154,3 +154,26 @@ def test_a_second_signal_stops_at_once(start, low, tmp_path) -> None:
     started_s = time.perf_counter()
     assert server.stop() == 0
     assert time.perf_counter() - started_s < 5
+
+
+STARTER = """
+import os, sys, time
+from components.serve.launch import ServerProcess
+with ServerProcess(sys.argv[1:]) as server:
+    print(server.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_ends_with_the_process_that_started_it(number, low, tmp_path) -> None:
+    deploy(tmp_path, "small", low)
+    command = [sys.executable, "-c", STARTER, "--work", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as starter:
+        pid = int(starter.stdout.readline())
+        starter.send_signal(number)
+    until = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        assert time.monotonic() < until, "the server is still there"
+        time.sleep(0.05)

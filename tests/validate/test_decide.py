@@ -54,6 +54,11 @@ def test_the_first_rule_that_holds_decides(changed, answer, reason):
     assert reason in decision.reason
 
 
+def test_drift_without_a_new_labelled_row_is_told_but_makes_the_same_model_again():
+    none = decide(replace(USUAL, **{**NEW, "new_rows": 0}))
+    assert with_drift(none, {"temp": (0.5, 0.1)}).answer == "nothing"
+
+
 def test_drift_in_too_few_new_rows_is_reason_enough():
     few = decide(replace(USUAL, **{**NEW, "min_new_rows": 2000}))
     assert with_drift(few, {}).answer == "nothing"
