@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from components.errors import UserError
@@ -13,6 +14,8 @@ from components.features.columns import MISSING_INTEGER, ColumnType, Data, RawBa
 from components.features.datetime import seconds
 
 _WRONG = object()
+LONGEST_NAME = 80
+"""Characters of a field's name that an error repeats."""
 _EXPECTED: dict[ColumnType, str] = {
     "string": "a string of valid Unicode",
     "integer": "a whole number of 64 bits",
@@ -50,7 +53,7 @@ def values_of(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str
 
 
 def _unknown_field(row: Mapping[str, Any], data: Data) -> str:
-    field = next(field for field in row if field not in data.columns)
+    field = next(str(field)[:LONGEST_NAME] for field in row if field not in data.columns)
     close = difflib.get_close_matches(str(field), data.columns, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(data.columns)}"
     return f"{field} is not a field; {remedy}"
@@ -117,12 +120,20 @@ def _boolean(value: Any) -> Any:
 def _timestamp(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = _parsed(value)
         except ValueError:
             return _WRONG
     if not isinstance(value, datetime) or value.tzinfo is not None:
         return _WRONG
     return value
+
+
+def _parsed(text: str) -> datetime:
+    """RFC 3339 as the parser of requests reads it, and other forms of ISO 8601 as Python does."""
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return datetime.fromisoformat(text)
 
 
 _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {

@@ -1,6 +1,5 @@
 """Tokens: the strings that category-like features know their values by, and the ids of tokens."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,8 @@ from components.features.columns import MISSING_INTEGER, ColumnType
 from components.features.declaration import MISSING_ID, REMEMBERED, ValueId
 
 TOKEN_TYPES: tuple[ColumnType, ...] = ("string", "integer", "boolean")
+LONGEST_REMEMBERED = 64
+"""Characters of a combination whose hash is remembered, so that no client's texts fill the memory."""
 SEPARATOR = "\x1f"
 """Between the parts of a cross: the ASCII unit separator, which text hardly ever holds."""
 
@@ -78,15 +79,28 @@ class ValueTable(dict[Any, int]):
 def hashed_id(buckets: int) -> ValueId:
     """A function of one or more values: the hash bucket of their combination; 0 where one is missing.
 
-    The combinations met last are remembered: hashing one costs ten times as much as a lookup.
+    Combinations are remembered: hashing one costs ten times as much as a lookup.
     """
+    table = _HashTable(buckets)
+    return lambda *values: table[values]
 
-    @functools.lru_cache(REMEMBERED)
-    def id_of(*values: Any) -> int:
+
+class _HashTable(dict[tuple[Any, ...], int]):
+    """Combination of values → hash bucket. Forgets all when it is full; long texts it does not keep."""
+
+    def __init__(self, buckets: int) -> None:
+        super().__init__()
+        self._buckets = buckets
+
+    def __missing__(self, values: tuple[Any, ...]) -> int:
         parts = [value_token(value) for value in values]
-        return MISSING_ID if "" in parts else token_id(SEPARATOR.join(parts), buckets)
-
-    return id_of
+        joined = SEPARATOR.join(parts)
+        found = MISSING_ID if "" in parts else token_id(joined, self._buckets)
+        if len(joined) <= LONGEST_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[values] = found
+        return found
 
 
 def value_token(value: Any) -> str:

@@ -21,6 +21,8 @@ from components.serve.limits import Limits
 Predict = Callable[[list[Row]], list[Any]]
 MAX_JOINED = 1024
 """Rows in one call of the thread, unless one request has more: so that the first need not wait for all the others."""
+MAX_WAITING_ROWS = 32_768
+"""Rows that wait, of which each may need a kilobyte; one request alone may have more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +50,10 @@ class Batcher:
         self._joins = cost.joins
         self._joined: deque[_Waiting] = deque()
         self._queued: deque[_Waiting] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._waiting_rows = 0
+        self._thread: ThreadPoolExecutor | None = None
         self._thread_busy = False
+        self._closing = False
 
     @property
     def waiting(self) -> int:
@@ -70,12 +74,17 @@ class Batcher:
         return self._here(rows)
 
     def close(self) -> None:
-        """Lets the thread end when it has answered what waits for it."""
-        self._thread.shutdown(wait=False)
+        """Lets the thread end when it has answered what waits for it; requests that still come are answered too."""
+        self._closing = True
+        self._end_idle_thread()
 
     def _enqueue(self, queue: deque[_Waiting], rows: list[Row]) -> "asyncio.Future[list[Any]]":
         if len(queue) >= self._limits.max_queue:
             raise overloaded(f"{len(queue)} requests are waiting for this model already; try again later")
+        ahead = self._waiting_rows
+        if ahead and (ahead + len(rows) > MAX_WAITING_ROWS or self.cost.of(ahead) > self._limits.timeout_s):
+            raise overloaded(f"{ahead} instances are waiting for this model already; try again later")
+        self._waiting_rows += len(rows)
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         queue.append(_Waiting(rows, answered))
         return answered
@@ -94,7 +103,7 @@ class Batcher:
         if seen < len(self._joined) < self._here_rows:
             asyncio.get_running_loop().call_soon(self._predict_joined, len(self._joined))
             return
-        batch = _take(self._joined, self._here_rows)
+        batch = self._take(self._joined, self._here_rows)
         if batch:
             self._counters.batch.add(sum(len(one.rows) for one in batch))
             _answer(batch, *_try(self._here, batch))
@@ -113,29 +122,38 @@ class Batcher:
     def _start_thread(self) -> None:
         if self._thread_busy:
             return
-        batch = _take(self._queued, MAX_JOINED)
-        if batch:
-            self._thread_busy = True
-            self._counters.batch.add(sum(len(one.rows) for one in batch))
-            running = asyncio.get_running_loop().run_in_executor(self._thread, _try, self._there, batch)
-            running.add_done_callback(lambda done: self._end_thread(batch, done))
+        batch = self._take(self._queued, MAX_JOINED)
+        if not batch:
+            self._end_idle_thread()
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        running = asyncio.get_running_loop().run_in_executor(self._thread, _try, self._there, batch)
+        self._thread_busy = True
+        self._counters.batch.add(sum(len(one.rows) for one in batch))
+        running.add_done_callback(lambda done: self._end_batch(batch, done))
 
-    def _end_thread(self, batch: list[_Waiting], done: "asyncio.Future[Any]") -> None:
+    def _end_batch(self, batch: list[_Waiting], done: "asyncio.Future[Any]") -> None:
         self._thread_busy = False
         _answer(batch, *done.result())
         self._start_thread()
 
+    def _end_idle_thread(self) -> None:
+        if self._closing and self._thread is not None and not self._thread_busy:
+            self._thread.shutdown(wait=False)
+            self._thread = None
 
-def _take(queue: deque[_Waiting], most: int) -> list[_Waiting]:
-    """The next requests, up to so many rows, and one at least; those whose client did not wait are left out."""
-    batch: list[_Waiting] = []
-    rows = 0
-    while queue and (not batch or rows + len(queue[0].rows) <= most):
-        one = queue.popleft()
-        if not one.answered.done():
-            batch.append(one)
-            rows += len(one.rows)
-    return batch
+    def _take(self, queue: deque[_Waiting], most: int) -> list[_Waiting]:
+        """The next requests, up to so many rows, and one at least; those whose client did not wait are left out."""
+        batch: list[_Waiting] = []
+        rows = 0
+        while queue and (not batch or rows + len(queue[0].rows) <= most):
+            one = queue.popleft()
+            self._waiting_rows -= len(one.rows)
+            if not one.answered.done():
+                batch.append(one)
+                rows += len(one.rows)
+        return batch
 
 
 def _try(predict: Predict, batch: list[_Waiting]) -> tuple[list[Any], Exception | None]:

@@ -4,8 +4,10 @@ from collections import OrderedDict
 from typing import Any
 
 Row = tuple[Any, ...]
-MAX_BYTES = 16 * 1024 * 1024
-"""Text of the remembered rows, as requests brought them: a bound of the memory where rows hold long strings."""
+MAX_BYTES = 48 * 1024 * 1024
+"""A bound of the memory of the remembered rows."""
+VALUE_BYTES = 80
+"""A value of a row in memory, on average, without the characters of a text."""
 NOTHING: tuple[Row, Any, int] = ((), None, 0)
 
 
@@ -20,7 +22,7 @@ class Cache:
 
         Args:
             entries: rows remembered at most; 0: none.
-            max_bytes: bound of the sum of the sizes given to `put`.
+            max_bytes: bound of the rows' sizes together.
         """
         self._most, self._max_bytes = entries, max_bytes
         self.bytes = 0
@@ -39,14 +41,14 @@ class Cache:
         self._entries.move_to_end(key)
         return prediction
 
-    def put(self, row: Row, prediction: Any, size: int) -> None:
+    def put(self, row: Row, prediction: Any) -> None:
         """Remembers a prediction.
 
         Args:
             row: hashable and canonical.
             prediction: not None.
-            size: bytes of the row's text.
         """
+        size = VALUE_BYTES * len(row) + sum([len(value) for value in row if type(value) is str])
         if size * 16 > self._max_bytes or not self._most:
             return
         key = hash(row)

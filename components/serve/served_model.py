@@ -79,12 +79,11 @@ class ServedModel:
         """The classes whose probabilities a prediction holds; empty where it is one number."""
         return self.predictor.classes if self.predictor.task == "multiclass" else ()
 
-    async def predict(self, rows: list[Row], size: int) -> list[Any]:
+    async def predict(self, rows: list[Row]) -> list[Any]:
         """The predictions of one request's rows: a number each, or the classes' probabilities.
 
         Args:
             rows: as `reader` gives them; one at least.
-            size: bytes of the request's body.
 
         Raises:
             RefusalError: the queue is full, or the prediction did not come in time.
@@ -99,7 +98,7 @@ class ServedModel:
         self.counters.cache_misses += len(missing)
         predicted = await self.batcher.predict(missing)
         for row, prediction in zip(missing, predicted):
-            self.cache.put(row, prediction, size // len(rows))
+            self.cache.put(row, prediction)
         if len(missing) == len(rows):
             return predicted
         news = iter(predicted)
@@ -139,9 +138,12 @@ def _lineage(folder: Path) -> dict[str, Any]:
         return {}
     try:
         lineage: dict[str, Any] = dict(artifacts.read_json(path))
-        return lineage
     except (ValueError, TypeError):
         raise UserError(f"{path} is damaged; deploy another version") from None
+    for key in ("version", "trained_until"):
+        if not isinstance(lineage.get(key), int | None):
+            raise UserError(f"{key} in {path} is {lineage[key]!r}; it must be a whole number: deploy another version")
+    return lineage
 
 
 def _verify(folder: Path, version: int | None) -> None:

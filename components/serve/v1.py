@@ -34,7 +34,7 @@ class PredictV1:
             RefusalError: it is wrong, or there is no room for it.
         """
         rows, instance = self._read(body)
-        predictions = await self.model.predict(rows, len(body))
+        predictions = await self.model.predict(rows)
         self.model.counters.instances += len(rows)
         self._log.sample(self.model.version, predictions, instance)
         return Answer(200, self._headers, b'{"predictions":' + encode(predictions) + b"}")

@@ -81,6 +81,12 @@ def test_wrong_types_are_refused_by_row_and_field(field, value, expected):
     assert expected in str(error.value)
 
 
+def test_a_long_name_is_cut():
+    with pytest.raises(UserError) as error:
+        from_rows([{"x" * 8_000_000: 1}], DATA, NAMES)
+    assert len(str(error.value)) < 300
+
+
 def test_unknown_fields_are_refused():
     with pytest.raises(UserError, match=r"row 0: nmber is not a field; did you mean number\?"):
         from_rows([{"nmber": 1.0}], DATA, NAMES)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.features.columns import MISSING_INTEGER
+from components.features.declaration import Nothing
 from components.features.reader import InstanceReader
 from components.features.rows import values_of
 from components.features.transform import Transform
 from components.features.values import FEW_ROWS, ValueTransform
-from tests.features.strategies import DATA, KINDS, TYPES, raw_batches
+from tests.features.strategies import DATA, KINDS, TYPES, feature, raw_batches
 
 
 def rows_of(raw, names):
@@ -82,13 +83,18 @@ def test_unseen_values_are_counted_by_feature(every_kind):
     assert set(counted.values()) == {0, 2}
 
 
+def moment_text(moment, digits):
+    text = moment.replace(microsecond=0).isoformat()
+    return f"{text}.{digits}" if digits else text
+
+
 NAMES = ("number", "count", "flag", "word", "moment")
 JSON_VALUES = {
     "number": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63),
     "count": st.integers(-(2**63) + 1, 2**63 - 1),
     "flag": st.booleans(),
     "word": st.text(st.characters(exclude_categories=["Cs"])),
-    "moment": st.datetimes().map(lambda moment: moment.isoformat()),
+    "moment": st.builds(moment_text, st.datetimes(), st.text("0123456789", max_size=9)),
 }
 INSTANCES = st.lists(
     st.fixed_dictionaries({}, optional={name: st.none() | values for name, values in JSON_VALUES.items()}), min_size=1
@@ -134,3 +140,14 @@ def test_columns_of_unequal_length_are_refused(columns):
 def test_an_unknown_field_is_named():
     with pytest.raises(UserError, match="nmber is not a field"):
         InstanceReader(DATA, NAMES).from_json([{"nmber": 1}])
+
+
+def test_long_texts_are_not_remembered(every_kind):
+    crossed = feature(kind="cross", columns=["word", "town"], hash_buckets=50)
+    (crossed_id,) = crossed.value_ids(Nothing(), DATA)
+    table = crossed_id.__closure__[0].cell_contents
+    for number in range(100):
+        assert 1 <= crossed_id(f"{number}" * 1000, "b") <= 50
+    assert len(table) == 0
+    assert crossed_id("a", "b") == crossed_id("a", "b")
+    assert len(table) == 1

@@ -4,63 +4,64 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.serve.cache import Cache
+from components.serve.cache import VALUE_BYTES, Cache
 from tests.serve.small import INSTANCE, deploy, metrics, predict
 
 
 def test_the_least_recently_asked_go_first() -> None:
     cache = Cache(2)
-    cache.put((1,), 0.1, 10)
-    cache.put((2,), 0.2, 10)
+    cache.put((1,), 0.1)
+    cache.put((2,), 0.2)
     assert cache.get((1,)) == 0.1
-    cache.put((3,), 0.3, 10)
+    cache.put((3,), 0.3)
     assert (cache.get((1,)), cache.get((2,)), cache.get((3,))) == (0.1, None, 0.3)
 
 
 def test_rows_of_one_hash_are_told_apart() -> None:
     assert hash((-1,)) == hash((-2,))
     cache = Cache(10)
-    cache.put((-1,), 0.1, 10)
+    cache.put((-1,), 0.1)
     assert cache.get((-2,)) is None
-    cache.put((-2,), 0.2, 10)
+    cache.put((-2,), 0.2)
     assert (cache.get((-1,)), cache.get((-2,))) == (None, 0.2)
 
 
 def test_long_texts_are_bounded_by_their_size() -> None:
-    cache = Cache(1000, max_bytes=1600)
-    cache.put(("huge",), 0.1, 101)
-    assert cache.get(("huge",)) is None
+    cache = Cache(1000, max_bytes=160_000)
+    cache.put(("x" * 20_000, None), 0.1)
+    assert cache.get(("x" * 20_000, None)) is None
     for number in range(100):
-        cache.put((number,), 0.1, 100)
-        assert cache.bytes <= 1600
+        cache.put((number, "x" * (10_000 - 2 * VALUE_BYTES)), 0.1)
+        assert cache.bytes <= 160_000
     assert len(cache) == 16
 
 
 def test_no_entries_no_cache() -> None:
     cache = Cache(0)
-    cache.put((1,), 0.1, 1)
+    cache.put((1,), 0.1)
     assert len(cache) == 0 and cache.get((1,)) is None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 6), st.integers(0, 40)), max_size=200))
 def test_against_a_plain_model(steps: list[tuple[bool, int, int]]) -> None:
-    cache = Cache(4, max_bytes=640)
-    known: dict[tuple, tuple[int, int]] = {}
+    most = 8 * VALUE_BYTES + 40
+    cache = Cache(4, max_bytes=16 * most)
+    known: dict[tuple, int] = {}
     for step, (is_put, number, size) in enumerate(steps):
-        row = (number,)
+        row = (number, "x" * size)
         if is_put:
             for same in [other for other in known if hash(other) == hash(row)]:
                 del known[same]
-            known[row] = (step, size)
-            cache.put(row, step, size)
-            while len(known) > 4 or sum(size for _, size in known.values()) > 640:
+            known[row] = step
+            cache.put(row, step)
+            while len(known) > 4:
                 del known[next(iter(known))]
         else:
             found = known.pop(row, None)
-            if found:
+            if found is not None:
                 known[row] = found
-            assert cache.get(row) == (found and found[0])
-        assert cache.bytes == sum(size for _, size in known.values())
+            assert cache.get(row) == found
+        assert cache.bytes == sum(2 * VALUE_BYTES + len(text) for _, text in known)
 
 
 def test_hits_are_counted_and_answered_alike(start, dear_low, tmp_path) -> None:
