@@ -31,7 +31,7 @@ lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## all benchmarks; each prints its own table
+bench: run ## all benchmarks on what `make run` leaves; each prints its own table
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 requirements: $(READY) ## resolve requirements.in and containers/*/requirements.in again

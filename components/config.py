@@ -6,11 +6,9 @@ each step the fields that its `<Step>Config` class names.
 
 import glob
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from components.cleanup.config import Retention
@@ -24,6 +22,7 @@ from components.finish.config import Finish, FinishConfig
 from components.ingest.config import Ingest, IngestConfig
 from components.learning.config import Network, WideDeep
 from components.predict.config import Predict, PredictConfig, check_predict
+from components.predict.model_yaml import parse_yaml, read_yaml
 from components.preprocess.config import Preprocess, PreprocessConfig, check_preprocess
 from components.rehearse.config import Rehearse, RehearseConfig
 from components.resolve.config import Resolve, ResolveConfig
@@ -121,7 +120,7 @@ def load(folder: Path, overrides: tuple[str, ...] = ()) -> ModelConfig:
         UserError: names everything that is wrong, before any work starts.
     """
     path = folder if folder.name == MODEL_FILE and folder.is_file() else folder / MODEL_FILE
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     for override in overrides:
         _override(raw, override)
     try:
@@ -161,47 +160,6 @@ def _absolute(source: str, folder: Path) -> str:
     return source if is_absolute else f"{glob.escape(str(folder.absolute()))}/{source}"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without its traps: no key twice (PyYAML keeps the last), and 1e-3 is a number (PyYAML reads a string)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key == "<<":
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = _parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give the folder of a model, with a {MODEL_FILE} in it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); it must be a UTF-8 text file") from None
-    except UserError as error:
-        raise UserError(f"{path} is not valid YAML: {error}; mend that line") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path} holds no keys; see `python pipeline.py schema` for those it may have")
-    return raw
-
-
-def _parse_yaml(text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(" ".join(str(error).split())) from None
-
-
 def _override(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, last = key.split(".")
@@ -213,7 +171,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise UserError(f"--set {override}: {parent} is not a section; write --set section.key=value")
     try:
-        target[last] = _parse_yaml(value)
+        target[last] = parse_yaml(value)
     except UserError:
         raise UserError(f"--set {override}: {value} is not valid YAML; quote it") from None
 

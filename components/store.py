@@ -209,15 +209,26 @@ def verify(version: Version) -> None:
     """Compares a version's files with its checksums.
 
     Raises:
-        UserError: names the first file that is missing or changed.
+        UserError: names the first file that is missing or changed, or the checksums when they are damaged.
     """
-    if not (version.path / CHECKSUMS).is_file():
-        raise UserError(f"{version.path / CHECKSUMS} is missing; deploy another version")
-    for name, expected in artifacts.read_json(version.path / CHECKSUMS).items():
+    for name, expected in _read_checksums(version.path / CHECKSUMS).items():
         path = version.path / name
         if not path.is_file() or file_digest(path) != expected:
             state = "changed" if path.is_file() else "missing"
             raise UserError(f"{path} is {state} since version {version.number} was made; deploy another version")
+
+
+def _read_checksums(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; deploy another version")
+    try:
+        expected = artifacts.read_json(path)
+        if isinstance(expected, dict):
+            return expected
+        reason = "it is no object"
+    except ValueError as error:
+        reason = str(error)
+    raise UserError(f"{path} is damaged ({reason}); deploy another version")
 
 
 def _rename_to_new(beside: Path, target: Path) -> bool:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from components import artifacts
 from components.errors import UserError
-from components.predict.config import Predict
+from components.predict.config import Predict, check_output
 from components.predict.job import Job
+from components.predict.model_yaml import read_yaml
 from components.predict.predict import Outcome, make_job, run
 from components.predict.progress import shown
 from components.predict.score import BAD
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(stderr=True)
     logging.basicConfig(level=logging.INFO if options.debug else logging.ERROR)
+    if not options.debug:
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # it logs each traceback that it raises
     try:
         return _predict(options, console)
     except KeyboardInterrupt:
@@ -39,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         if options.debug:
             raise
-        sentence, code = str(error), 1
+        told = f"{error}; check that the path is right, that you may use it, and that there is room"
+        sentence, code = str(error) if isinstance(error, UserError) else told, 1
     console.print(f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
     return code
 
@@ -52,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", help="folder of a model, with a model.yaml in it, or a model's name")
     parser.add_argument("--input", required=True, metavar="FILES", help="CSV or Parquet: path or URL, with wildcards")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--work", type=Path, default=Path(DEFAULT_WORK), help="work directory (default: %(default)s)")
     parser.add_argument("--version", type=int, metavar="N", help="a version of the store (default: that in service)")
     parser.add_argument("--columns", metavar="A,B", help="columns to repeat in the output (default: predict.columns)")
@@ -66,29 +69,47 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace, console: Console) -> int:
+    output = _folder(options.output)
     name, section = _model(options.model)
     store = ModelStore(options.work, name)
     version = store.version(options.version) if options.version is not None else _in_service(store, options.work)
-    config = parse(Predict, json.dumps({**(section or _kept(version)), **_given(options)}))
+    if section is None:
+        section = _section(version.path / artifacts.MODEL_YAML)
+    config = parse(Predict, json.dumps({**section, **_given(options)}, default=str))
     job = make_job(name, version, options.input.replace("{work}", str(options.work)), config)
     console.print(f"{name} version {version.number}: {job.rows:,} rows of {len(job.inputs)} files", highlight=False)
-    outcome = run(job, options.output.absolute(), config, lambda job, folder: shown(job, folder, console))
+    outcome = run(job, output, config, lambda job, folder: shown(job, folder, console))
     Console().print(_table(job, outcome))
     return 0
+
+
+def _folder(output: str) -> Path:
+    try:
+        check_output(output)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return Path(output).absolute()
 
 
 def _model(model: str) -> tuple[str, dict[str, Any] | None]:
     """The model's name, and the section `predict` where a folder is given."""
     path = Path(model) / artifacts.MODEL_YAML
-    if not path.is_file():
-        if "/" in model:
-            raise UserError(f"{path} does not exist; give the folder of a model, or the name of one in {DEFAULT_WORK}")
-        return model, None
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return str(content["name"]), dict(content.get("predict") or {})
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}); mend it") from None
+    if path.is_file():
+        name = read_yaml(path).get("name")
+        if not isinstance(name, str):
+            raise UserError(f"{path} gives the model no name; add name")
+        return name, _section(path)
+    if "/" in model:
+        raise UserError(f"{path} does not exist; give the folder of a model, or the name of one in {DEFAULT_WORK}")
+    return model, None
+
+
+def _section(path: Path) -> dict[str, Any]:
+    """The section `predict` of a configuration: a model's, or the one that is kept with a version."""
+    section = read_yaml(path).get("predict") or {}
+    if not isinstance(section, dict):
+        raise UserError(f"{path}: predict is {section}; it must be a mapping")
+    return section
 
 
 def _in_service(store: ModelStore, work: Path) -> Version:
@@ -97,12 +118,6 @@ def _in_service(store: ModelStore, work: Path) -> Version:
         known = ", ".join(sorted(path.name for path in (work / "models").glob("*") if path.is_dir())) or "none"
         raise UserError(f"no version of {store.root.name} is in service in {work}; models there: {known}")
     return version
-
-
-def _kept(version: Version) -> dict[str, Any]:
-    """The section `predict` of the configuration that is kept with a version."""
-    content = yaml.safe_load((version.path / artifacts.MODEL_YAML).read_text(encoding="utf-8"))
-    return content.get("predict") or {}
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Input:
     bytes: int
     digest: str
     """XXH3-128 of the content of a file of this machine; what the store tells a version of a remote one by."""
+    modified_ns: int | None = None
+    """When a file of this machine was last written, as it was before its content was read; None for a remote one."""
 
     @classmethod
     def of(cls, path: str) -> "Input":
@@ -34,10 +36,24 @@ class Input:
             UserError: the file is empty or cannot be read.
         """
         with refused(path):
-            size, digest = _remote_state(path) if REMOTE in path else _local_state(path)
-        if not size:
+            found = cls(path, *_remote_state(path)) if REMOTE in path else _read_local(path)
+        if not found.bytes:
             raise UserError(f"{path} is empty (0 bytes); deliver it again or take it out of the source")
-        return cls(path, size, digest)
+        return found
+
+    def is_changed(self) -> bool:
+        """Whether the file was written since; told in no time by its size and time, or by what the store tells of it.
+
+        Raises:
+            UserError: the file system cannot be asked.
+        """
+        with refused(self.path):
+            if self.modified_ns is None:
+                return _remote_state(self.path, again=True) != (self.bytes, self.digest)
+            if not Path(self.path).exists():
+                return True
+            state = Path(self.path).stat()
+            return (state.st_size, state.st_mtime_ns) != (self.bytes, self.modified_ns)
 
 
 def find(source: str) -> list[str]:
@@ -56,7 +72,7 @@ def find(source: str) -> list[str]:
     for path in found:
         if not path.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in path):
             raise UserError(f"the name {path!r} cannot be written down; rename the file")
-    return sorted(found)
+    return sorted(set(found))  # a pattern with several ** finds a file several times
 
 
 def open_input(path: str) -> BinaryIO:
@@ -104,17 +120,21 @@ def _is_hidden(path: str, pattern: str) -> bool:
     return any(part.startswith(HIDDEN) for part in PurePosixPath(path).parts[fixed:])
 
 
-def _local_state(path: str) -> tuple[int, str]:
+def _read_local(path: str) -> Input:
     digest, size = xxhash.xxh3_128(), 0
+    modified_ns = Path(path).stat().st_mtime_ns
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-    return size, digest.hexdigest()
+    return Input(path, size, digest.hexdigest(), modified_ns)
 
 
-def _remote_state(url: str) -> tuple[int, str]:
+def _remote_state(url: str, again: bool = False) -> tuple[int, str]:
+    """Size, and what tells a version; `again` asks the store even if it was asked before."""
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(url)
+    if again:
+        filesystem.invalidate_cache()
     return int(filesystem.size(path)), str(filesystem.ukey(path))

@@ -17,6 +17,7 @@ from components.features.columns import ColumnType, Data
 from components.features.convert import convert
 from components.features.transform import Transform
 from components.predict import read_csv, read_parquet
+from components.predict.config import check_columns, prediction_names
 from components.predict.inputs import Input
 from components.predict.rows import Wanted
 from components.predict.units import Unit
@@ -25,7 +26,6 @@ from components.store import CHECKSUMS, Version, verify
 
 FORMAT = 1
 """To be raised when predictions are written otherwise than before, so that no folder mixes two forms."""
-PREDICTION, PREDICTED, PROBABILITY = "prediction", "predicted", "probability_"
 SHARD = "part-{:05d}-of-{:05d}.parquet"
 
 
@@ -56,7 +56,15 @@ class Job:
     @property
     def rows(self) -> int:
         """Rows of all inputs."""
-        return sum(unit.rows for unit in self.units)
+        return sum(self.rows_of.values())
+
+    @cached_property
+    def rows_of(self) -> dict[str, int]:
+        """Path → rows of the file."""
+        rows: Counter[str] = Counter()
+        for unit in self.units:
+            rows[unit.path] += unit.rows
+        return dict(rows)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -69,7 +77,7 @@ class Job:
             "version": self.version.number,
             "serving": serving,
             "columns": list(self.wanted.keys),
-            "inputs": [asdict(one) for one in self.inputs],
+            "inputs": [{"path": one.path, "bytes": one.bytes, "digest": one.digest} for one in self.inputs],
             "shards": {name: asdict(unit) for name, unit in self.shards.items()},
         }
 
@@ -98,6 +106,10 @@ def plan(model: str, version: Version, paths: Sequence[str], columns: Sequence[s
     wanted = Wanted(transform.data, transform.source_columns, tuple(dict.fromkeys(columns or transform.data.key)))
     if not wanted.keys:
         raise UserError("predict.columns is empty, as is data.key; name the columns that predictions are known by")
+    try:
+        check_columns(wanted.keys, wanted.data)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     inputs = tuple(Input.of(path) for path in paths)
     found = {path: _schema(path) for path in paths}
     absent = {path: _absent(path, schema, wanted) for path, schema in found.items()}
@@ -153,12 +165,7 @@ def _is_readable(found: pa.DataType, kind: ColumnType) -> bool:
 
 def _output_schema(found: dict[str, pa.Schema], wanted: Wanted) -> pa.Schema:
     fields = [pa.field(name, _key_type(name, found, wanted.data)) for name in wanted.keys]
-    fields += prediction_fields(wanted.data)
-    names = [field.name for field in fields]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"predict.columns names {', '.join(twice)}, which the predictions are called; rename it")
-    return pa.schema(fields)
+    return pa.schema([*fields, *prediction_fields(wanted.data)])
 
 
 def _key_type(name: str, found: dict[str, pa.Schema], data: Data) -> pa.DataType:
@@ -173,7 +180,7 @@ def _key_type(name: str, found: dict[str, pa.Schema], data: Data) -> pa.DataType
 
 def prediction_fields(data: Data) -> list[pa.Field]:
     """The columns of predictions: one, or for multiclass a probability of each class and the likeliest class."""
-    if data.task != "multiclass":
-        return [pa.field(PREDICTION, pa.float32())]
-    probabilities = [pa.field(f"{PROBABILITY}{value}", pa.float32()) for value in data.label_classes]
-    return [*probabilities, pa.field(PREDICTED, ARROW_TYPES[data.columns[data.label].type])]
+    kinds = [pa.float32()]
+    if data.task == "multiclass":
+        kinds = [*kinds * len(data.label_classes), ARROW_TYPES[data.columns[data.label].type]]
+    return [pa.field(name, kind) for name, kind in zip(prediction_names(data), kinds)]

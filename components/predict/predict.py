@@ -4,12 +4,15 @@ Written to a folder: `part-*-of-*.parquet`, the key columns and the predictions,
 under the same names, rows that cannot be read (`source`, `line`, `reason`, `row`); `_manifest.json`, before the first
 shard: exactly what they are made of; `_summary.json`, after the last. Each file appears whole or not at all, and equal
 inputs give equal bytes: a call that was killed is repeated, and finds what it finished.
+
+Each shard tells by itself what it is, in its Parquet metadata: `evergreen.version`, the version that predicted it, and
+`evergreen.bad`, the number of its unreadable rows by reason, as JSON. `line` counts rows, not lines of text: those of
+Parquet from 1, those of CSV from 2, after the header, without blank lines; a row of several lines counts once.
 """
 
 import contextlib
 import fcntl
 import logging
-import os
 import shutil
 import time
 from collections import Counter
@@ -20,14 +23,16 @@ from typing import Any
 
 from components import artifacts
 from components.errors import UserError
+from components.predict.bad_rows import too_many
 from components.predict.config import Predict, PredictConfig
-from components.predict.inputs import REMOTE, find
+from components.predict.cores import cores
+from components.predict.files import writable
+from components.predict.inputs import find
 from components.predict.job import Job, plan
 from components.predict.score import BAD, ERRORS, Counts, read_counts
 from components.store import Version
 
 MANIFEST, SUMMARY, LATEST = "_manifest.json", "_summary.json", "latest.json"
-REASONS_SHOWN = 3
 log = logging.getLogger(__name__)
 Watch = Callable[[Job, Path], contextlib.AbstractContextManager[None]]
 """Shows the progress of a job in its folder, while the block runs."""
@@ -101,20 +106,19 @@ def run(job: Job, folder: Path, options: Predict, watch: Watch | None = None) ->
         watch: shows the progress.
 
     Raises:
-        UserError: the folder holds something else or another call writes to it, an input changed meanwhile or cannot be
-            read, or too many rows of a file are bad.
+        UserError: the folder holds something else, cannot be written to or another call writes to it, an input changed
+            since it was planned or cannot be read, or too many rows of a file are bad.
     """
     began_s = time.perf_counter()
-    with _claimed(folder, job):
+    with writable(folder), _claimed(folder, job):
         before = {shard for shard in job.shards if (folder / shard).exists()}
         left = [(shard, unit) for shard, unit in job.shards.items() if shard not in before]
-        states = _states(job)
         if left:
             from components.predict.beam_run import run_shards  # Beam takes two seconds to import
 
             with watch(job, folder) if watch else contextlib.nullcontext():
-                run_shards(job, left, folder, options.workers or _cores(), options.beam)
-            _check_unchanged(states, _states(job), folder, [shard for shard, _ in left])
+                run_shards(job, left, folder, options.max_bad_rows, options.workers or cores(), options.beam)
+            _check_unchanged(job, folder, [shard for shard, _ in left])
         counts = _checked_counts(job, folder)
         _check_bad_rows(job, counts, options.max_bad_rows, folder)
         seconds = time.perf_counter() - began_s
@@ -150,10 +154,6 @@ def _outcome(
     )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def _claimed(folder: Path, job: Job) -> Iterator[None]:
     """Holds a folder for a job, without what a killed call left half done; the lock goes with the process."""
@@ -174,7 +174,7 @@ def _claimed(folder: Path, job: Job) -> Iterator[None]:
 def _check_manifest(folder: Path, job: Job) -> None:
     path = folder / MANIFEST
     if path.exists():
-        known = artifacts.read_json(path)
+        known = _read_manifest(path)
         if known != job.manifest:
             other = _difference(known, job.manifest)
             raise UserError(f"{folder} holds {other}; give another folder, or delete that one")
@@ -182,6 +182,14 @@ def _check_manifest(folder: Path, job: Job) -> None:
     if any(not one.name.startswith(".") for one in folder.iterdir()):
         raise UserError(f"{folder} holds other files than predictions; give a new or an empty folder")
     artifacts.write_json(path, job.manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        return dict(artifacts.read_json(path))
+    except (ValueError, TypeError):
+        told = f"{path} is damaged, so what its folder holds cannot be told"
+        raise UserError(f"{told}; give another folder, or delete that one") from None
 
 
 def _difference(known: dict[str, Any], now: dict[str, Any]) -> str:
@@ -195,20 +203,13 @@ def _difference(known: dict[str, Any], now: dict[str, Any]) -> str:
     return "predictions that were made otherwise"
 
 
-def _states(job: Job) -> dict[str, tuple[int, int]]:
-    """Size and time of each input of this machine: told in no time whether it was changed."""
-    local = [Path(one.path) for one in job.inputs if REMOTE not in one.path]
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in local}
-
-
-def _check_unchanged(
-    before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], folder: Path, shards: list[str]
-) -> None:
-    """Refuses, and takes back, what was read while it was written."""
-    changed = [path for path, state in before.items() if after.get(path) != state]
+def _check_unchanged(job: Job, folder: Path, shards: list[str]) -> None:
+    """Refuses, and takes back, what was read of files that are not those of the manifest any more."""
+    changed = [one.path for one in job.inputs if one.is_changed()]
     if changed:
         for shard in shards:
             (folder / shard).unlink(missing_ok=True)
+            (folder / BAD / shard).unlink(missing_ok=True)
         raise UserError(f"{changed[0]} changed while it was read; run again when it is written completely")
 
 
@@ -224,16 +225,11 @@ def _checked_counts(job: Job, folder: Path) -> dict[str, Counts]:
 
 
 def _check_bad_rows(job: Job, counts: dict[str, Counts], max_bad_rows: float, folder: Path) -> None:
-    rows: Counter[str] = Counter()
     bad: dict[str, Counter[str]] = {}
     for shard, unit in job.shards.items():
-        rows[unit.path] += unit.rows
         bad.setdefault(unit.path, Counter()).update(counts[shard].bad)
     for path, reasons in bad.items():
-        count = reasons.total()
-        if count > max_bad_rows * rows[path] or (count and count == rows[path]):
-            told = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(REASONS_SHOWN))
-            raise UserError(
-                f"{count} of {rows[path]} rows of {path} cannot be read, more than predict.max_bad_rows "
-                f"{max_bad_rows:g} allows: {told}; see {folder / BAD} and mend the file"
-            )
+        count, rows = reasons.total(), job.rows_of[path]
+        if count > max_bad_rows * rows or (count and count == rows):
+            told = f"{count} of {rows} rows of {path} cannot be read"
+            raise UserError(too_many(told, f"predict.max_bad_rows {max_bad_rows:g}", reasons, folder / BAD))

@@ -17,6 +17,8 @@ from components.predict.units import Unit
 UNIT_BYTES = 16 << 20
 HEADER_BYTES = 1 << 16
 """Enough for most headers; longer ones are read in more pieces."""
+ROW_BYTES = 64 << 20
+"""Rows beyond are refused: where a quote is not closed, the rest of the file would be one row."""
 ENCODING = "utf-8-sig"
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 WIDTH = "the row has another number of cells than the header"
@@ -117,30 +119,43 @@ def _window(file: BinaryIO, start: int, size: int, path: str, line: int) -> tupl
     At the file's end the last row ends too, without a line feed. Nothing, and no ends, beyond it.
     """
     file.seek(start)
-    window = b""
-    while True:
-        more = file.read(size)
-        window += more
-        ends, is_open = _row_ends(window)
-        if len(ends) and len(more) == size:
-            return window[: ends[-1]], ends
-        if not more or len(more) < size:
-            break
+    window, ends, is_open, is_last = _first_ends(file, size)
+    if len(ends) and not is_last:
+        return window[: ends[-1]], ends
     if is_open:
         raise UserError(
             f"{path} has a double quote at or after line {line} that nothing closes; the file may be cut off, or "
             'quotes within cells must be doubled ("")'
         )
+    if not is_last:
+        raise UserError(f"{path} has a row at line {line} of more than {ROW_BYTES:,} bytes; end rows by a line feed")
     rest = [len(window)] if window and (not len(ends) or ends[-1] < len(window)) else []
     return window, np.append(ends, rest).astype(np.int64)
 
 
-def _row_ends(window: bytes) -> tuple[np.ndarray, bool]:
-    """Where rows end, after their line feed; and whether a quote is open in the end. The first byte begins a row."""
-    raw = np.frombuffer(window, np.uint8)
+def _first_ends(file: BinaryIO, size: int) -> tuple[bytes, np.ndarray, bool, bool]:
+    """Reads pieces of `size` bytes until rows end in one, looking at each once, and ROW_BYTES or a bit more at most.
+
+    Returns:
+        the bytes; where rows end among them; whether a quote is open in the end; and whether the file ends there.
+    """
+    pieces: list[bytes] = []
+    length, is_open = 0, False
+    while True:
+        piece = file.read(size)
+        ends, is_open = _row_ends(piece, is_open)
+        pieces.append(piece)
+        if len(ends) or len(piece) < size or length + size > ROW_BYTES:
+            return b"".join(pieces), length + ends, is_open, len(piece) < size
+        length += size
+
+
+def _row_ends(piece: bytes, is_open: bool) -> tuple[np.ndarray, bool]:
+    """Where rows end, after their line feed; and whether a quote is open in the end, as `is_open` in the beginning."""
+    raw = np.frombuffer(piece, np.uint8)
     newlines, quotes = np.flatnonzero(raw == NEWLINE), np.flatnonzero(raw == QUOTE)
-    outside = np.searchsorted(quotes, newlines) % 2 == 0
-    return newlines[outside] + 1, bool(len(quotes) % 2)
+    outside = (np.searchsorted(quotes, newlines) + is_open) % 2 == 0
+    return newlines[outside] + 1, bool((len(quotes) + is_open) % 2)
 
 
 def _count(window: bytes, ends: np.ndarray) -> int:

@@ -1,7 +1,7 @@
 """Rows as a file has them → rows in canonical types, and those that cannot be read, with the reason."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 
 from components.features.arrow import ARROW_TYPES
-from components.features.columns import MISSING_INTEGER, Data
+from components.features.columns import MISSING_INTEGER, ColumnType, Data
 from components.features.convert import NOT_READ, convert
 
+BAD_ROWS = 8192
+"""Unreadable rows that are put into words at once; each takes one or two kilobytes until it is written."""
 BAD_SCHEMA = pa.schema([("source", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("row", pa.string())])
 
 
@@ -60,8 +62,8 @@ class Rows:
 
     good: pa.Table
     """The wanted columns: declared ones in canonical types, or as dictionaries of strings; null where missing."""
-    bad: pa.Table
-    """In BAD_SCHEMA."""
+    bad: Iterator[pa.Table]
+    """The others in BAD_SCHEMA, in order, BAD_ROWS at a time."""
 
 
 def part(cells: Cells, wanted: Wanted, path: str) -> Rows:
@@ -96,7 +98,7 @@ def _read(name: str, cells: Cells, data: Data) -> tuple[pa.Array, list[tuple[str
         return pa.nulls(len(cells.lines), ARROW_TYPES[kind]), []
     values = cells.columns[name]
     coded = types.is_dictionary(values.type)
-    read, unread = convert(values.dictionary if coded else values, kind)
+    read, unread = convert(_unchecked(values.dictionary if coded else values, kind), kind)
     failures = []
     if unread.true_count:
         failures.append((NOT_READ[kind], unread.take(values.indices) if coded else unread))
@@ -108,25 +110,46 @@ def _read(name: str, cells: Cells, data: Data) -> tuple[pa.Array, list[tuple[str
     return read, failures
 
 
-def _bad(cells: Cells, codes: np.ndarray, reasons: Sequence[str], path: str) -> pa.Table:
+def _unchecked(values: pa.Array, kind: ColumnType) -> pa.Array:
+    """Text as bytes, which are checked when they are read as text: Parquet's are not when they are read from a file."""
+    return values.cast(pa.binary()) if kind == "string" and _is_text(values.type) else values
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _bad(cells: Cells, codes: np.ndarray, reasons: Sequence[str], path: str) -> Iterator[pa.Table]:
     places = np.flatnonzero(codes)
-    texts = {name: _texts(values.take(pa.array(places))) for name, values in cells.columns.items()} if reasons else {}
-    rows = [(path, bad.line, bad.reason, _as_json({"text": bad.text})) for bad in cells.malformed]
+    lines = np.concatenate([cells.lines[places], [row.line for row in cells.malformed]])
+    order = np.argsort(lines)
+    for start in range(0, len(order), BAD_ROWS):
+        chosen = order[start : start + BAD_ROWS]
+        unread = _unread(cells, places[chosen[chosen < len(places)]], codes, reasons)
+        malformed = (cells.malformed[place] for place in chosen[chosen >= len(places)] - len(places))
+        rows = sorted([*unread, *((row.line, row.reason, _as_json({"text": row.text})) for row in malformed)])
+        columns = [[path] * len(rows), *zip(*rows)]
+        yield pa.table([pa.array(column, kind) for column, kind in zip(columns, BAD_SCHEMA.types)], schema=BAD_SCHEMA)
+
+
+def _unread(
+    cells: Cells, places: np.ndarray, codes: np.ndarray, reasons: Sequence[str]
+) -> Iterator[tuple[int, str, str]]:
+    """Line, reason and content of some rows."""
+    texts = {name: _texts(values.take(pa.array(places))) for name, values in cells.columns.items()}
     for index, place in enumerate(places):
         row = {name: column[index] for name, column in texts.items()}
-        rows.append((path, int(cells.lines[place]), reasons[codes[place] - 1], _as_json(row)))
-    columns = list(zip(*sorted(rows))) or [()] * len(BAD_SCHEMA)
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, BAD_SCHEMA.types)], schema=BAD_SCHEMA)
+        yield int(cells.lines[place]), reasons[codes[place] - 1], _as_json(row)
 
 
 def _texts(values: pa.Array) -> list[str | None]:
     """Cells as they would be written."""
     plain = values.dictionary_decode() if types.is_dictionary(values.type) else values
     try:
-        texts: list[str | None] = plain.cast(pa.string()).to_pylist()
+        content = (plain if _is_text(plain.type) else plain.cast(pa.string())).cast(pa.binary()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        texts = [None if value is None else str(value) for value in plain.to_pylist()]
-    return texts
+        return [None if value is None else str(value) for value in plain.to_pylist()]
+    return [None if value is None else value.decode("utf-8", "replace") for value in content]
 
 
 def _as_json(row: dict[str, Any]) -> str:

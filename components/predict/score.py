@@ -1,7 +1,6 @@
 """One unit of rows → one file of predictions."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from components.errors import UserError
 from components.features.bulk import BulkTransform
 from components.features.columns import Data
 from components.predict import read_csv, read_parquet
+from components.predict.bad_rows import BadRows
+from components.predict.files import move, writable
 from components.predict.job import prediction_fields
-from components.predict.rows import BAD_SCHEMA, Cells, Wanted, part
+from components.predict.rows import Cells, Wanted, part
 from components.predict.units import Unit
 from components.predictor.predictor import Predictor
 
@@ -41,7 +42,9 @@ class Counts:
 class Scorer:
     """Predicts units; one for each thread, because an interpreter holds one batch at a time."""
 
-    def __init__(self, serving: Path, version: int, wanted: Wanted, schema: pa.Schema, folder: Path) -> None:
+    def __init__(
+        self, serving: Path, version: int, wanted: Wanted, schema: pa.Schema, most_bad: dict[str, int], folder: Path
+    ) -> None:
         """Loads the model.
 
         Args:
@@ -49,35 +52,42 @@ class Scorer:
             version: its number, noted in each file.
             wanted: what is read of the rows.
             schema: of the output.
+            most_bad: path → unreadable rows that the file may have.
             folder: where the output goes.
         """
         self._predictor = Predictor.load(serving)
         self._transform = BulkTransform(self._predictor.transform)
         self._version, self._wanted, self._folder = version, wanted, folder
-        self._schema = schema
+        self._schema, self._most_bad = schema, most_bad
 
     def write(self, shard: str, unit: Unit) -> None:
         """Predicts a unit; the file appears whole, and after that of its bad rows, if it has any.
 
         Raises:
-            UserError: the rows cannot be read.
+            UserError: the rows cannot be read, too many of them are bad, or the output cannot be written.
         """
-        bad: list[pa.Table] = []
         path = self._folder / f".{shard}.tmp"
         # Keys and predictions hardly ever repeat: dictionaries of them cost time and make the file larger.
         floats = [field.name for field in self._schema if types.is_floating(field.type)]
         layout = {"use_dictionary": False, "use_byte_stream_split": floats, "compression": "zstd"}
-        with pq.ParquetWriter(path, self._schema, **layout) as writer:
+        try:
+            with writable(self._folder), pq.ParquetWriter(path, self._schema, **layout) as writer:
+                counts = self._write(shard, unit, writer)
+                writer.add_key_value_metadata({VERSION: str(self._version).encode(), COUNTS: _as_json(counts)})
+            with writable(self._folder):
+                move(path, self._folder / shard)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _write(self, shard: str, unit: Unit, writer: pq.ParquetWriter) -> Counter[str]:
+        """Writes the predictions, and the bad rows beside them; returns these' number by reason."""
+        with BadRows(self._folder / BAD / shard, unit.path, self._most_bad[unit.path]) as bad:
             for cells in _read(unit, self._wanted):
                 rows = part(cells, self._wanted, unit.path)
+                for some in rows.bad:
+                    bad.write(some)
                 writer.write_table(self._predicted(rows.good))
-                bad.append(rows.bad)
-            rejected = pa.concat_tables([BAD_SCHEMA.empty_table(), *bad])
-            counts = Counter(rejected.column("reason").to_pylist())
-            writer.add_key_value_metadata({VERSION: str(self._version).encode(), COUNTS: _as_json(counts)})
-        if rejected.num_rows:
-            write_table(rejected, self._folder / BAD / shard)
-        _move(path, self._folder / shard)
+        return bad.counts
 
     def _predicted(self, rows: pa.Table) -> pa.Table:
         blocks = self._transform.blocks(rows)
@@ -107,23 +117,8 @@ def read_counts(path: Path) -> Counts:
     try:
         metadata = pq.read_metadata(path)
         return Counts(metadata.num_rows, json.loads(metadata.metadata[COUNTS]), path.stat().st_size)
-    except (pa.ArrowException, OSError, KeyError, TypeError):
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise UserError(f"{path} is damaged or missing; delete it and run again") from None
-
-
-def write_table(table: pa.Table, path: Path) -> None:
-    """Writes a Parquet file atomically; creates the parent folder."""
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, beside)
-    _move(beside, path)
-
-
-def _move(beside: Path, path: Path) -> None:
-    """Gives a file its name once it would outlive a loss of power."""
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _read(unit: Unit, wanted: Wanted) -> Iterator[Cells]:

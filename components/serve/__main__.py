@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -122,6 +124,30 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(f"{host}:{port} cannot be listened on ({error}); give another --host or --port") from None
 
 
+def _seconds(text: str) -> float:
+    """The value of a flag."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no wait; give a number of seconds above 0")
+
+
+def _wait(text: str) -> float:
+    """The value of a flag for a wait that may be left out with 0."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no wait; give a number of seconds, 0 or more")
+
+
+def _count(text: str) -> int:
+    """The value of a flag."""
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is no limit; give a whole number above 0")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m components.serve", description="Answers predictions over HTTP.")
     add = parser.add_argument
@@ -131,14 +157,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--requests", type=Path, help="where sampled requests are logged (default: requests/ in the work directory)")
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8080, help="port to listen on; 0: any free one (%(default)s)")
-    add("--poll-s", type=float, default=1.0, help="seconds between looks for new versions (%(default)s)")
-    add("--max-body-bytes", type=int, default=DEFAULT.max_body_bytes, help="size of a request's body (%(default)s)")
-    add("--max-buffered-bytes", type=int, default=DEFAULT.max_buffered_bytes, help="of all of them (%(default)s)")
-    add("--max-queue", type=int, default=DEFAULT.max_queue, help="requests that wait for a model (%(default)s)")
-    add("--max-connections", type=int, default=DEFAULT.max_connections, help="connections (%(default)s)")
-    add("--timeout-s", type=float, default=DEFAULT.timeout_s, help="wait for a prediction (%(default)s)")
-    add("--receive-timeout-s", type=float, default=DEFAULT.receive_timeout_s, help="wait for a request (%(default)s)")
-    add("--drain-s", type=float, default=DEFAULT.drain_s, help="go on so long after SIGTERM, not ready (%(default)s)")
+    add("--poll-s", type=_seconds, default=1.0, help="seconds between looks for new versions (%(default)s)")
+    add("--max-body-bytes", type=_count, default=DEFAULT.max_body_bytes, help="size of a request's body (%(default)s)")
+    add("--max-buffered-bytes", type=_count, default=DEFAULT.max_buffered_bytes, help="of all of them (%(default)s)")
+    add("--max-queue", type=_count, default=DEFAULT.max_queue, help="requests that wait for a model (%(default)s)")
+    add("--max-connections", type=_count, default=DEFAULT.max_connections, help="connections (%(default)s)")
+    add("--timeout-s", type=_seconds, default=DEFAULT.timeout_s, help="wait for a prediction (%(default)s)")
+    add("--receive-timeout-s", type=_seconds, default=DEFAULT.receive_timeout_s, help="for a request (%(default)s)")
+    add("--drain-s", type=_wait, default=DEFAULT.drain_s, help="go on so long after SIGTERM, not ready (%(default)s)")
     add("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     add("--debug", action="store_true", help="show tracebacks")
     return parser

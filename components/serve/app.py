@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from components.serve.answers import CLOSE, Answer, Headers, RefusalError, json_answer, overloaded
@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Get = Callable[[], Answer]
 Predict = Callable[[bytes, Headers], Awaitable[Answer]]
+EXPECTS = "evergreen.expects"
+"""The extension of a scope whose client sends the body when it is asked for it (`Expect: 100-continue`)."""
 
 
 class DisconnectedError(Exception):
@@ -46,11 +48,14 @@ class App:
         """Answers one request."""
         post = self.posts.get(scope["path"])
         if post is None or scope["method"] != "POST":
-            await _send(send, self._get(scope["method"], scope["path"]), self.draining)
+            # A client that was not asked for its body may leave it out: what follows then cannot be told from a body.
+            await _send(send, self._get(scope["method"], scope["path"]), self.draining or "extensions" in scope)
             return
         started_s = time.perf_counter()
         predict, counters = post
         try:
+            if "extensions" in scope:
+                self._check_length(scope, (CLOSE,))
             message = await receive()
             if message.get("more_body", True):
                 answer = await self._in_pieces(message, scope, receive, predict)
@@ -100,9 +105,7 @@ class App:
         """Reads a body that did not come at once; all such bodies together are bounded until they are answered."""
         pieces: list[bytes] = []
         held = 0
-        for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > self._limits.max_body_bytes:
-                raise self._too_large()
+        self._check_length(scope)
         try:
             while True:
                 if message["type"] == "http.disconnect":
@@ -120,9 +123,15 @@ class App:
         finally:
             self._buffered -= held
 
-    def _too_large(self) -> RefusalError:
+    def _check_length(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Refuses a body for the length that is announced."""
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > self._limits.max_body_bytes:
+                raise self._too_large(headers)
+
+    def _too_large(self, headers: Sequence[tuple[bytes, bytes]] = ()) -> RefusalError:
         message = f"the body is larger than {self._limits.max_body_bytes} bytes; send fewer instances at once"
-        return RefusalError(413, "too_large", message)
+        return RefusalError(413, "too_large", message, headers)
 
 
 async def _send(send: Send, answer: Answer, close: bool) -> None:

@@ -1,5 +1,9 @@
-"""What a model's server counts: plain numbers that the event loop adds to, read when Prometheus asks."""
+"""What a model's server counts: plain numbers that the event loop adds to, read when Prometheus asks.
 
+Only the lines of the request log are counted by its thread too, with `add_lines`.
+"""
+
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -38,3 +42,10 @@ class Counters:
     logged: int = 0
     log_dropped: int = 0
     """Instances sampled for the request log and not written: the disk was slow or failed."""
+    _lines: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add_lines(self, logged: int = 0, dropped: int = 0) -> None:
+        """Counts instances that were sampled for the request log; any thread may."""
+        with self._lines:
+            self.logged += logged
+            self.log_dropped += dropped

@@ -20,7 +20,7 @@ def example(transform: Transform, time_s: int | None = None) -> dict[str, JsonVa
         transform: declares the columns.
         time_s: seconds since 1970 for the timestamps; None: some noon.
     """
-    noon = NOON if time_s is None else datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%dT12:00:00")
+    noon = NOON if time_s is None else f"{datetime.fromtimestamp(time_s, timezone.utc).date()}T12:00:00"
     columns = {name: transform.data.columns[name] for name in transform.source_columns}
     return {name: _value(column, _learned(transform, name), noon) for name, column in columns.items()}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components import artifacts
 from components.errors import UserError
-from components.serve.config import Serve
+from components.serve.config import Serve, read_lineage
 from components.serve.counters import Counters
 from components.serve.limits import Limits
 from components.serve.request_log import RequestLog
@@ -29,6 +29,19 @@ class Slot:
     model: ServedModel
     log: RequestLog
     counters: Counters
+    rows_before: float
+    """Rows that the versions before it had predicted."""
+    unseen_before: dict[str, int]
+    """What the model counted while it was tried and measured."""
+
+    @property
+    def predicted_rows(self) -> float:
+        """Rows that the version predicted, and those that the one before had still to answer."""
+        return self.counters.batch.total - self.rows_before
+
+    def unseen(self) -> dict[str, int]:
+        """By feature, how many values of the rows it predicted its vocabulary does not know."""
+        return {feature: count - self.unseen_before[feature] for feature, count in self.model.unseen().items()}
 
 
 @dataclass
@@ -61,41 +74,52 @@ class Fleet:
         self._limits = limits
         self._join_s = 0.0
         self._troubles: dict[str, Trouble] = {}
+        self._hidden: set[str] = set()
         self.slots: dict[str, Slot] = {}
         self.on_switch: Callable[[], None] = lambda: None
         """Called in the event loop after a model came or changed."""
 
     async def load(self, join_s: float) -> None:
-        """Loads all models.
+        """Loads all models. One of the store that was not named and cannot be loaded is tried again by `follow`.
 
         Args:
             join_s: what `cost.measure_join` found.
 
         Raises:
-            UserError: there is none, or one cannot be loaded.
+            UserError: there is none, none can be loaded, or one that was named cannot.
         """
         self._join_s = join_s
-        sources = [*self._folders, *(self._in_service(name) for name in self._followed())]
-        names = [source.name for source in sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise UserError(f"two models are named {name}; give the folder another name")
-        if not sources:
-            raise UserError(f"no model of {self._work} has a version in service; run `python pipeline.py run` first")
-        for source in sources:
-            self._take(source.name, ServedModel(source, self._limits, Counters(), join_s))
+        self._check_names()
+        spare_the_collector()
+        for source in self._folders:
+            try:
+                self._take(source.name, self._loaded(source, Counters()))
+            except Exception as error:
+                raise _for_user(source.name, error) from error
+        reasons = [self._start(name) for name in self._followed()]
+        if not self.slots:
+            nothing = f"no model of {self._work} has a version in service; run `python pipeline.py run` first"
+            raise UserError("; ".join(filter(None, reasons)) or nothing)
         self.on_switch()
-        settle()
 
     async def follow(self, every_s: float) -> None:
         """Looks at the pointers again and again; never returns.
 
         A version is loaded in a thread and takes over between two requests; those that the old one has begun, it ends.
         """
+        said = ""
         while True:
             await asyncio.sleep(every_s)
-            for name in await asyncio.to_thread(self._followed):
-                await self._follow(name)
+            try:
+                for name in await asyncio.to_thread(self._followed):
+                    if await self._follow(name):
+                        self.on_switch()
+                        gc.collect()  # the version that was replaced; a few milliseconds
+                said = ""
+            except Exception as error:  # whatever it is, the next look may find it gone
+                if repr(error) != said:
+                    logger.error("the models of %s cannot be followed, and are tried again: %r", self._work, error)
+                said = repr(error)
 
     def close(self) -> None:
         """Writes what is waiting for the logs, and lets go of the threads."""
@@ -103,11 +127,22 @@ class Fleet:
             slot.log.close()
             slot.model.close()
 
+    def _check_names(self) -> None:
+        names = [*(source.name for source in self._folders), *self._names]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"two models are named {name}; give the folder another name")
+
     def _followed(self) -> list[str]:
-        if self._work is None:
-            return []
+        """The models of the store to serve: those that were named, or all whose name no folder has."""
+        if self._work is None or self._names:
+            return list(self._names)
         found = sorted(path.parents[1].name for path in self._work.glob("models/*/pointers/serving.json"))
-        return list(self._names) or found
+        hidden = {source.name for source in self._folders}.intersection(found)
+        for name in sorted(hidden - self._hidden):
+            logger.error("%s of %s is not served, because a folder has its name; rename one", name, self._work)
+        self._hidden |= hidden
+        return [name for name in found if name not in hidden]
 
     def _pointer(self, name: str) -> bytes:
         """What the pointer's file says; nothing where it cannot be read."""
@@ -124,38 +159,51 @@ class Fleet:
             raise UserError(f"no version of {name} is in service in {self._work}; run `python pipeline.py run` first")
         return Source(name, version.path, version.number)
 
-    async def _follow(self, name: str) -> None:
+    def _loaded(self, source: Source, counters: Counters) -> ServedModel:
+        read_lineage(source.folder)
+        return ServedModel(source, self._limits, counters, self._join_s)
+
+    def _start(self, name: str) -> str:
+        """Loads a model of the store for the first time; returns why it cannot be, nothing when it is loaded."""
+        wanted = self._pointer(name)
+        try:
+            self._take(name, self._loaded(self._in_service(name), Counters()))
+        except Exception as error:  # whatever it is, the other models are served
+            if name in self._names:
+                raise _for_user(name, error) from error
+            self._complain(name, wanted, str(_for_user(name, error)))
+            return str(_for_user(name, error))
+        return ""
+
+    async def _follow(self, name: str) -> bool:
+        """Puts into service what the store wants there; returns whether that is another version than before."""
         wanted = await asyncio.to_thread(self._pointer, name)
         slot, trouble = self.slots.get(name), self._troubles.get(name)
         if trouble is not None and trouble.wanted == wanted and time.monotonic() < trouble.retry_s:
-            return
+            return False
         try:
             source = await asyncio.to_thread(self._in_service, name)
             if slot is not None and slot.model.version == source.version:
                 self._troubles.pop(name, None)
-                return
+                return False
             counters = Counters() if slot is None else slot.counters
-            model = await asyncio.to_thread(ServedModel, source, self._limits, counters, self._join_s)
+            model = await asyncio.to_thread(self._loaded, source, counters)
+            self._take(name, model)
         except Exception as error:  # whatever it is, the versions in service go on answering
-            self._complain(name, wanted, str(error))
-            return
+            self._complain(name, wanted, str(_for_user(name, error)))
+            return False
         self._troubles.pop(name, None)
-        self._take(name, model)
-        self.on_switch()
-        settle()
+        return True
 
     def _take(self, name: str, model: ServedModel) -> None:
         old = self.slots.get(name)
-        if old is None:
-            self.slots[name] = Slot(model, self._log(name, model), model.counters)
-        elif _same_log(old.model.settings, model.settings):
-            self.slots[name] = Slot(model, old.log, model.counters)
-        else:
-            self.slots[name] = Slot(model, self._log(name, model), model.counters)
-            asyncio.get_running_loop().run_in_executor(None, old.log.close)
+        log = old.log if old is not None and _same_log(old.model.settings, model.settings) else self._log(name, model)
+        self.slots[name] = Slot(model, log, model.counters, model.counters.batch.total, model.unseen())
         if old is not None:
             model.counters.switches += 1
             old.model.close()
+            if log is not old.log:
+                asyncio.get_running_loop().run_in_executor(None, old.log.close)
         logger.info("%s: version %s answers (%s)", name, model.version, _described(model))
 
     def _log(self, name: str, model: ServedModel) -> RequestLog:
@@ -175,16 +223,23 @@ class Fleet:
             logger.error("%s: version %s goes on answering, because %s", name, slot.model.version, reason)
 
 
-def settle() -> None:
-    """Takes what was loaded out of the garbage collector's sight, and lets it look less often.
+def spare_the_collector() -> None:
+    """Takes the program out of the garbage collector's sight, and lets it look less often; called before models load.
 
-    A model's tables are a hundred thousand objects that live as long as the model; a full collection that visits them
-    all holds up requests for tens of milliseconds. What requests make has no cycles and goes without the collector.
+    Modules, classes and functions are fifty thousand objects that never go, and a full collection that visits them
+    holds up requests for tens of milliseconds. A model's are a tenth of that; they stay in sight, since a version that
+    was replaced holds cycles. What requests make has none and goes without the collector.
     """
-    gc.unfreeze()  # a version that was replaced must be found
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _for_user(name: str, error: Exception) -> UserError:
+    """An error in a sentence; the original is its cause where it has none."""
+    if isinstance(error, UserError):
+        return error
+    return UserError(f"{name} cannot be loaded ({' '.join(repr(error).split())}); deploy another version")
 
 
 def _same_log(before: Serve, now: Serve) -> bool:

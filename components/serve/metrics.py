@@ -43,7 +43,7 @@ class Metrics(Collector):
         yield from _histograms(slots)
         yield from _counters(slots)
         yield from _gauges(slots)
-        yield _unseen(slots)
+        yield from _by_version(slots)
 
     def describe(self) -> list[Metric]:
         """Nothing: otherwise registering would collect, before anything is loaded."""
@@ -123,13 +123,18 @@ def _gauge_values(slot: Slot) -> dict[str, float | None]:
     }
 
 
-def _unseen(slots: dict[str, Slot]) -> Metric:
-    labels = ["model", "version", "feature"]
-    family = _counter("unseen_values", "Values of a feature that its vocabulary does not know", labels)
+def _by_version(slots: dict[str, Slot]) -> Iterator[Metric]:
+    """Of the versions in service: divided by the rows, the unseen values of a feature are a share."""
+    rows = _counter("predicted_rows", "Rows that the version predicted, without the cache", ["model", "version"])
+    unseen_text = "Values of a feature, in the predicted rows, that its vocabulary does not know"
+    unseen = _counter("unseen_values", unseen_text, ["model", "version", "feature"])
     for name, slot in slots.items():
-        for feature, count in slot.model.unseen().items():
-            family.add_metric([name, str(slot.model.version), feature], count)
-    return family
+        version = "" if slot.model.version is None else str(slot.model.version)
+        rows.add_metric([name, version], slot.predicted_rows)
+        for feature, count in slot.unseen().items():
+            unseen.add_metric([name, version, feature], count)
+    yield rows
+    yield unseen
 
 
 def _counter(name: str, text: str, labels: list[str]) -> CounterMetricFamily:

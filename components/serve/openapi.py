@@ -98,6 +98,7 @@ def _v2_request(model: ServedModel) -> Json:
         inputs=_some(tensors),
         id=text,
         model_name=text,
+        model_version={"enum": [None, "" if model.version is None else str(model.version)]},
         parameters=_flags("binary_data_output"),
         outputs={"type": ["array", "null"], "items": output},
     )

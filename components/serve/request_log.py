@@ -23,6 +23,8 @@ from components.serve.counters import Counters
 
 WRITE_EVERY_S = 0.25
 MAX_WAITING_BYTES = 4 * 1024 * 1024
+MOST_SKIPPED = 2.0**53
+"""More than a server sees; the smallest shares would give infinity."""
 FILES = 8
 """A file is closed at the bound divided by this: what is deleted at once is an eighth of the log."""
 Instance = Callable[[int], dict[str, Any]]
@@ -80,13 +82,14 @@ class RequestLog:
             return math.inf
         if self._share >= 1:
             return 0
-        return math.floor(math.log(1 - random.random()) / math.log(1 - self._share))
+        skip = math.log1p(-random.random()) / math.log1p(-self._share)
+        return math.floor(min(skip, MOST_SKIPPED))
 
     def _add(self, version: int | None, prediction: Any, instance: Any) -> None:
         entry = {"time_s": round(time.time(), 3), "version": version, "instance": instance, "prediction": prediction}
         line = encode(entry) + b"\n"
         if self._added_bytes - self._taken_bytes + len(line) > MAX_WAITING_BYTES or self._closing.is_set():
-            self._counters.log_dropped += 1
+            self._counters.add_lines(dropped=1)
             return
         self._added_bytes += len(line)
         self._lines.append(line)
@@ -103,8 +106,7 @@ class RequestLog:
         for start in range(0, len(lines), 256):
             some = lines[start : start + 256]
             written = self._writer.write(some)
-            self._counters.logged += written
-            self._counters.log_dropped += len(some) - written
+            self._counters.add_lines(written, len(some) - written)
 
 
 class Writer:
@@ -130,6 +132,8 @@ class Writer:
         """
         fitting = [line for line in lines if len(line) <= self._max_bytes // FILES]
         try:
+            if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
+                self._next_file()  # another server made room for its own
             for line in fitting:
                 self._append(line)
             if self._file is not None:
@@ -176,9 +180,11 @@ class Writer:
 
     def _delete_oldest(self) -> None:
         """Makes room for one more file."""
-        files = sorted(self._folder.glob("*.jsonl"))
-        sizes = {path: path.stat().st_size for path in files}
-        for path in files:
+        sizes: dict[Path, int] = {}
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with contextlib.suppress(FileNotFoundError):  # another server makes room too
+                sizes[path] = path.stat().st_size
+        for path in list(sizes):
             if sum(sizes.values()) <= self._max_bytes * (FILES - 1) // FILES:
                 break
             path.unlink(missing_ok=True)

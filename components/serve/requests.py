@@ -119,10 +119,10 @@ def instances_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
         if values is None:
             continue
         if not isinstance(values, list):
-            raise bad_request(f"the values of {name} are {kind(values)}; they must be a list, one value a row")
+            raise bad_request(f"the values of {name[:80]} are {kind(values)}; they must be a list, one value a row")
         lengths[name] = len(values)
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} has {length}" for name, length in list(lengths.items())[:5])
+        shown = ", ".join(f"{name[:80]} has {length}" for name, length in list(lengths.items())[:5])
         raise bad_request(f"the columns differ in length: {shown}; send one value a row in each")
     rows = max(lengths.values(), default=0)
     filled = [[None] * rows if values is None else values for values in columns.values()]

@@ -78,9 +78,8 @@ class Routes:
             if slot is None:
                 served = ", ".join(sorted(self._fleet.slots)) or "none"
                 return RefusalError(404, "not_found", f"{ascii(name)[:80]} is not served; the models are {served}")
-            if len(parts) > 5 and parts[4] == "versions":
-                message = f"version {ascii(parts[5])[:80]} of {name} is not in service; {slot.model.version} is"
-                return RefusalError(404, "not_found", message)
+            if parts[1] == "v2" and len(parts) > 5 and parts[4] == "versions" and parts[5] != str(slot.model.version):
+                return v2.not_in_service(slot.model, parts[5])
         return RefusalError(404, "not_found", f"{ascii(path)[:80]} is no path of this server; see /openapi.json")
 
 

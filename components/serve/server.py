@@ -7,11 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from components.serve.answers import encode
-from components.serve.app import App
+from components.serve.app import EXPECTS, App
 from components.serve.limits import Limits
 
 MAX_HEADER_BYTES = 320 * 1024
@@ -23,7 +24,7 @@ DISCARDED_BYTES = 64 * 1024 * 1024
 KEEP_ALIVE_S = 75
 """Longer than proxies keep idle connections: so it is they who close them, and not in the moment of a request."""
 UNREAD_S = 30
-"""How long a client may leave an answer unread when its connection is to be closed."""
+"""How long a client may leave so much of its answers unread that no more can be written, or the last one."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -37,7 +38,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.headers = []
         self._begin()
-        self._closing_s: float | None = None
+        self._unread_s: float | None = None
         if len(self.connections) > self.limits.max_connections:
             self.app = self.application.refuse
 
@@ -48,10 +49,43 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._end(400, "http", f"the request is not valid HTTP/1.1 ({error}); send plain HTTP/1.1, no TLS")
+            return
         self._received += len(data)
         if self._received > self._most or len(self.headers) > MAX_HEADERS:
             self._end(431, "headers", "the headers or the body are too large; send less")
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Reads bytes; a request to speak another protocol from now on is read as if it did not ask for that.
+
+        The parser takes what follows such a request's headers for the other protocol, so it gets them again.
+
+        Raises:
+            httptools.HttpParserError: it is no HTTP.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = memoryview(data)[upgrade.args[0] :]
+                self.parser.feed_data(self._head_without_upgrade())
+
+    def _head_without_upgrade(self) -> bytes:
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("CONNECT is for proxies")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _should_upgrade(self) -> bool:
+        """Whether the parser's request to upgrade is left alone by uvicorn: `_parse` has it read again."""
+        return True
 
     def on_message_begin(self) -> None:
         """The first bytes of a request."""
@@ -66,31 +100,47 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """All headers: the body may follow."""
         self._most = self.limits.max_body_bytes + DISCARDED_BYTES
+        if self.expect_100_continue:
+            self.scope["extensions"] = {EXPECTS: {}}
         super().on_headers_complete()
+
+    def resume_writing(self) -> None:
+        """The client has read most of what was written."""
+        self._unread_s = None
+        super().resume_writing()
 
     def sweep(self, now_s: float) -> None:
         """Ends a connection whose client takes too long: called about once a second, which costs requests nothing."""
-        if self.transport.is_closing():
-            self._closing_s = self._closing_s or now_s
-            if now_s - self._closing_s > UNREAD_S:
+        if self.transport.is_closing() or self.flow.write_paused:
+            self._unread_s = self._unread_s or now_s
+            if now_s - self._unread_s > UNREAD_S:
+                self.application.refused["unread"] += 1
                 self.transport.abort()
-        elif now_s - self._since_s > self.limits.receive_timeout_s and self._is_waiting():
+        elif not self._is_waiting():
+            self._since_s = now_s
+        elif now_s - self._since_s > self.limits.receive_timeout_s:
             self._end(
                 408, "slow", f"the request did not come within {self.limits.receive_timeout_s:g} s; send it faster"
             )
 
     def _is_waiting(self) -> bool:
         """Whether it is the client's turn: not between requests, nor while one that came whole is answered."""
-        return self._receiving and (self.cycle is None or self.cycle.response_complete or self.cycle.more_body)
+        whole = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        return self._receiving and not whole and not self.pipeline
+
+    def _may_refuse(self) -> bool:
+        """Whether there is a request to refuse: not twice the same, nor in the midst of the answer to another."""
+        answered = self.cycle is not None and self.cycle.scope is self.scope and self.cycle.response_started
+        return not answered and not self.flow.write_paused
 
     def _end(self, status: int, kind: str, message: str) -> None:
         """Refuses a request that the application has not answered, and closes."""
         if not self.transport.is_closing():
-            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            if self._may_refuse():
                 body = encode({"error": message})
                 head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\nconnection: close\r\n"
                 self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-            self.application.refused[kind] += 1
+                self.application.refused[kind] += 1
             self.transport.close()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from components.features.columns import MISSING_INTEGER, ColumnType
 from components.serve.answers import bad_request
+from components.serve.requests import kind
 
 _INTEGERS = {
     f"{sign}INT{bits}": f"<{letter}{bits // 8}" for sign, letter in (("", "i"), ("U", "u")) for bits in (8, 16, 32, 64)
@@ -75,7 +76,7 @@ def values(tensor: Tensor, binary: memoryview, max_instances: int) -> tuple[list
 def _rows(tensor: Tensor, max_instances: int) -> int:
     shape = tensor.shape
     if not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]) or not 0 <= shape[0] < 2**31:
-        raise bad_request(f"the shape of {tensor.name} is {_shown(shape)}; it must be [rows] or [rows, 1]")
+        raise bad_request(f"the shape of {tensor.name} is {_shape(shape)}; it must be [rows] or [rows, 1]")
     if shape[0] > max_instances:
         raise bad_request(f"the shape of {tensor.name} is {shape}; send at most {max_instances} rows in one request")
     return shape[0]
@@ -130,6 +131,12 @@ def _texts(tensor: Tensor, raw: bytes) -> list[str | None]:
     return found
 
 
+def _shape(sizes: list[int]) -> str:
+    return f"a list of {len(sizes)}" if len(sizes) > 4 else f"[{', '.join(map(_shown, sizes))}]"
+
+
 def _shown(value: Any) -> str:
-    text = repr(value) if not isinstance(value, int) or value.bit_length() < 128 else "a huge number"
-    return text if len(text) <= 60 else text[:57] + "..."
+    """Short, however large it is."""
+    if isinstance(value, int):
+        return repr(value) if value.bit_length() < 128 else "a huge number"
+    return repr(value[:40]) if isinstance(value, str) else kind(value)

@@ -5,6 +5,7 @@ Tensors come as JSON or, with the binary tensor extension, as bytes behind the J
 smallest INT64 and empty BYTES are missing values.
 """
 
+import difflib
 import uuid
 from itertools import chain
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from components.serve import requests
-from components.serve.answers import JSON, Answer, Headers, bad_request, encode
+from components.serve.answers import JSON, Answer, Headers, RefusalError, bad_request, encode
 from components.serve.request_log import RequestLog
 from components.serve.served_model import ServedModel
 from components.serve.tensors import LEGAL, METADATA, Tensor, values
@@ -40,6 +41,8 @@ class InferRequest(msgspec.Struct, forbid_unknown_fields=True):
     outputs: list[Output] | None = None
     model_name: str | None = None
     """KServe's client sends it; the path decides."""
+    model_version: str | None = None
+    """Where it is given, the one that must be in service."""
 
 
 class InferV2:
@@ -68,7 +71,7 @@ class InferV2:
         binary = _binary_output(request)
         columns = self._columns(request.inputs, memoryview(body)[json_bytes:])
         rows = requests.rows_of_columns(self.model, columns)
-        predictions = await self.model.predict(rows, len(body))
+        predictions = await self.model.predict(rows)
         self.model.counters.instances += len(rows)
         self._log.sample(self.model.version, predictions, lambda row: {name: columns[name][row] for name in columns})
         return self._answer(request, predictions, binary)
@@ -78,21 +81,25 @@ class InferV2:
         try:
             request = self._decode(text)
         except msgspec.ValidationError as error:
-            raise bad_request(f"the request is no inference request of the V2 protocol: {error}") from None
+            raise _no_request(error) from None
         except requests.NOT_JSON as error:
             raise requests.not_json(error) from None
+        if request.model_version and request.model_version != str(self.model.version):
+            raise not_in_service(self.model, request.model_version)
         return request
 
     def _columns(self, inputs: list[Tensor], binary: memoryview) -> dict[str, Any]:
         columns: dict[str, Any] = {}
         for tensor in inputs:
             column = self.model.data.columns.get(tensor.name)
+            if column is None:
+                raise _unknown(tensor.name, self.model)
             if tensor.name in columns:
                 raise bad_request(f"the input {tensor.name} stands twice; send each once")
-            legal = LEGAL[column.type] if column else frozenset((tensor.datatype,))
+            legal = LEGAL[column.type]
             if tensor.datatype not in legal:
                 raise bad_request(
-                    f"the datatype of {tensor.name} is {tensor.datatype}; it must be {' or '.join(sorted(legal))}"
+                    f"the datatype of {tensor.name} is {tensor.datatype[:80]}; it must be {' or '.join(sorted(legal))}"
                 )
             columns[tensor.name], binary = values(tensor, binary, self.model.settings.max_instances)
         if binary:
@@ -128,6 +135,28 @@ def metadata(model: ServedModel) -> dict[str, Any]:
         ],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(model.classes)] if model.classes else [-1]}],
     }
+
+
+def not_in_service(model: ServedModel, asked: str) -> RefusalError:
+    """The refusal of a request for another version than the one that answers."""
+    served = "what is served has no number" if model.version is None else f"{model.version} is"
+    message = f"version {asked[:80]!a} of {model.name} is not in service; {served}; ask without a version"
+    return RefusalError(404, "not_found", message)
+
+
+def _no_request(error: msgspec.ValidationError) -> RefusalError:
+    """The refusal of JSON of another form."""
+    # msgspec's words, "Expected `str`, got `int` - at `$.inputs[...].name`"; an unknown key may be of any length.
+    reason, _, path = str(error)[:200].partition(" - at `$")
+    where = f" in {path.strip('.`')}" if path else ""
+    message = f"the body is no inference request of the V2 protocol: {reason[:120]}{where}; /openapi.json describes it"
+    return bad_request(message)
+
+
+def _unknown(name: str, model: ServedModel) -> RefusalError:
+    close = difflib.get_close_matches(name[:80], model.data.columns, n=1)
+    remedy = f"did you mean {close[0]}?" if close else f"GET /v2/models/{model.name} tells the inputs"
+    return bad_request(f"{name[:80]} is not an input; {remedy}")
 
 
 def _json_bytes(body: bytes, headers: Headers) -> int:

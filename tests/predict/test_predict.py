@@ -1,6 +1,7 @@
 """The step: what it writes, that it is what the predictor says, and what it refuses."""
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from components.artifacts import read_json, read_records
 from components.errors import UserError
 from components.features.arrow import dense
-from components.predict.config import PredictConfig
+from components.predict import cores
+from components.predict.config import Predict, PredictConfig, check_predict
 from components.predict.predict import predict
 from components.predictor.predictor import Predictor
 from components.schema import parse
-from tests.predict.conftest import ODD, rows
+from tests.predict.conftest import ODD, data_of, rows
 
 KEYS = "id"
 
@@ -153,6 +155,69 @@ def test_bad_rows_are_kept_aside_counted_and_never_dropped(deployed, work):
     assert json.loads(bad[0]["row"])[ODD] == "warm"
 
 
+def test_bad_rows_are_written_as_they_are_found(deployed, work, monkeypatch):
+    monkeypatch.setattr("components.predict.rows.BAD_ROWS", 4)
+    path = work / "rows.csv"
+    version = deployed()
+    cells = [f"{number},Ulm,{['2', 'warm', '2,more'][number % 3]}" for number in range(30)]
+    path.write_text("\n".join(['id,town,"delay, ""felt"""', *cells]))
+    details = run(version, work, source=str(path), max_bad_rows=0.7)
+    (kept,) = (Path(details["output"]) / "_bad").glob("*.parquet")
+    bad = pq.read_table(kept)
+    assert bad.column("line").to_pylist() == [number + 2 for number in range(30) if number % 3]
+    assert [json.loads(row) for row in bad.column("row").to_pylist()[:2]] == [
+        {"id": "1", "town": "Ulm", ODD: "warm"},
+        {"text": cells[2]},
+    ]
+    assert pq.ParquetFile(kept).num_row_groups == 5
+
+
+def test_a_unit_with_too_many_bad_rows_is_given_up_early(deployed, work, monkeypatch):
+    monkeypatch.setattr("components.predict.rows.BAD_ROWS", 10)
+    path = write(rows(1000).set_column(3, ODD, pa.array(["warm"] * 1000)), work / "rows.parquet")
+    with pytest.raises(UserError, match=r"at least 30 rows of .* the 20 that .* is not a number") as refused:
+        run(deployed(), work, source=path, max_bad_rows=0.02)
+    (folder,) = (work / "predictions" / "binary").glob("version-*")
+    (kept,) = (folder / "_bad").iterdir()
+    assert str(kept) in str(refused.value) and pq.read_metadata(kept).num_rows == 30
+    assert not shards(folder) and not list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("column", ["town", "note"])
+def test_text_that_is_not_utf_8_makes_a_bad_row(deployed, work, column):
+    table = rows(50)
+    texts = pa.array([b"M\xfcnchen" if number == 7 else b"Ulm" for number in range(50)])
+    raw = pa.Array.from_buffers(pa.string(), 50, texts.buffers())
+    table = table.append_column("note", table.column("town")) if column == "note" else table
+    table = table.set_column(table.column_names.index(column), column, raw)
+    if column == "note":  # repeated as it is, unless it is declared
+        texts = pa.array(["1"] * 3 + ["warm"] + ["1"] * 46)
+        table = table.set_column(3, ODD, texts)
+    path = write(table, work / "rows.parquet")
+    details = run(deployed(), work, source=path, max_bad_rows=0.02, columns=["id", column])
+    (kept,) = (Path(details["output"]) / "_bad").iterdir()
+    (bad,) = pq.read_table(kept).to_pylist()
+    told = {"town": (8, "town is not UTF-8 text"), "note": (4, f"{ODD} is not a number")}
+    assert (bad["line"], bad["reason"]) == told[column]
+    assert json.loads(bad["row"])[column] == {"town": "M\ufffdnchen", "note": "Ulm"}[column]
+    assert details["rows"] == 49
+
+
+def test_a_shard_tells_what_it_is(deployed, work):
+    deployed()
+    table = rows(100).set_column(3, ODD, pa.array(["warm"] + ["1"] * 99))
+    details = run(deployed(), work, source=write(table, work / "rows.parquet"))
+    (shard,) = Path(details["output"]).glob("part-*")
+    metadata = pq.read_metadata(shard).metadata
+    assert metadata[b"evergreen.version"] == b"2"
+    assert json.loads(metadata[b"evergreen.bad"]) == {f"{ODD} is not a number": 1}
+
+
+def test_a_file_that_a_pattern_names_twice_is_read_once(deployed, work):
+    write(rows(100), work / "in" / "2013" / "01" / "rows.parquet")
+    assert run(deployed(), work, source="{work}/in/**/**/*.parquet")["rows"] == 100
+
+
 def test_too_many_bad_rows_are_an_error_that_keeps_them(deployed, work):
     version, table = deployed(), rows(100)
     texts = pa.array(["warm" if number < 5 else "1" for number in range(100)])
@@ -249,6 +314,43 @@ def test_files_that_cannot_be_read_are_refused_by_name(deployed, work, name, con
     assert name in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('1,"Ulm', "a double quote at or after line 2 that nothing closes"),
+        ("1,Ulm", "a row at line 2 of more than 1,000 bytes"),
+    ],
+)
+def test_a_row_without_end_is_refused_before_the_rest_is_read(deployed, work, monkeypatch, row, told):
+    monkeypatch.setattr("components.predict.job.read_csv.units.__defaults__", (100,))
+    monkeypatch.setattr("components.predict.read_csv.ROW_BYTES", 1000)
+    monkeypatch.setattr("components.predict.read_csv.HEADER_BYTES", 100)
+    version, read = deployed(), []
+
+    class Counted(io.FileIO):
+        def read(self, size=-1):
+            read.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr("components.predict.read_csv.open_input", Counted)
+    path = work / "rows.csv"
+    end = "\n" if '"' in row else ""
+    path.write_text(f"id,town\n{row}{end}" + f"2,Oz{end}" * 20_000)
+    with pytest.raises(UserError, match=told):
+        run(version, work, source=str(path))
+    assert sum(read) < 2000
+
+
+def test_a_cell_longer_than_what_is_read_at_once_is_read(deployed, work, monkeypatch):
+    monkeypatch.setattr("components.predict.job.read_csv.units.__defaults__", (100,))
+    path, note = work / "rows.csv", 'a "word"\n' * 500
+    version = deployed()
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "town", "note"], [1, "Ulm", note], [2, "Oz", "short"]])
+    found = output(run(version, work, source=str(path), columns=["id", "note"]))
+    assert found.column("note").to_pylist() == [note, "short"]
+
+
 def test_a_column_of_an_unreadable_type_is_refused(deployed, work):
     table = rows(3).set_column(1, "town", pa.array([["Ulm"], [], None]))
     with pytest.raises(UserError, match="column town is declared string but has type list"):
@@ -298,6 +400,36 @@ def test_a_shard_that_is_gone_is_made_again_with_the_same_bytes(deployed, work):
     again = run(version, work, source=path, rows_per_shard=100)
     assert again["skipped_shards"] == 3
     assert shards(first["output"]) == before
+
+
+@pytest.mark.parametrize(
+    ("task", "section", "told"),
+    [
+        ("binary", {"columns": ["prediction"]}, "names prediction, which the predictions are called"),
+        ("multiclass", {"columns": ["id", "probability_b b"]}, "names probability_b b"),
+        ("multiclass", {"columns": ["predicted"]}, "names predicted"),
+        ("binary", {"output": "s3://bucket/predictions"}, "output s3://bucket/predictions is a URL.*not supported yet"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused_before_any_work(task, section, told):
+    with pytest.raises(ValueError, match=told):
+        check_predict(parse(Predict, json.dumps(section)), data_of(task))
+
+
+def test_names_that_are_taken_in_other_tasks_only_are_free():
+    check_predict(parse(Predict, '{"columns": ["predicted", "probability_a"]}'), data_of("binary"))
+    check_predict(parse(Predict, '{"columns": ["prediction", "probability_x"]}'), data_of("multiclass"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "count"), [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("9000000 100000", 8), ("", 8)]
+)
+def test_a_containers_limit_counts(tmp_path, monkeypatch, limit, count):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "cpu.max")
+    assert cores.cores() == 8
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert cores.cores() == count
 
 
 def test_a_damaged_version_predicts_nothing(deployed, work):

@@ -142,7 +142,47 @@ def test_an_input_that_changes_meanwhile_is_refused_and_its_shards_are_taken_bac
     with pytest.raises(UserError, match="changed while it was read"):
         run_job(job, folder, options, change)
     assert not finished(folder)
+    job, options = job_of(job.version, source, max_bad_rows=0.5)
     assert run_job(job, folder, options).skipped_shards == 0
+
+
+def test_an_input_that_changes_before_it_is_read_is_refused(deployed, work, source, tmp_path):
+    folder = tmp_path / "out"
+    job, options = job_of(deployed(), source, max_bad_rows=0.5)
+    pq.write_table(rows(SHARDS * 2000, seed=1), source, row_group_size=2000)
+    with pytest.raises(UserError, match="changed while it was read"):
+        run_job(job, folder, options)
+    assert not finished(folder)
+
+
+def test_a_remote_input_that_changes_meanwhile_is_refused(deployed, work, source, tmp_path):
+    import contextlib
+
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+
+    @contextlib.contextmanager
+    def change(job, folder):
+        yield
+        memory.pipe("/changing/rows.parquet", source.read_bytes() + b" ")
+
+    memory.pipe("/changing/rows.parquet", source.read_bytes())
+    folder = tmp_path / "out"
+    job, options = job_of(deployed(), "memory://changing/rows.parquet", max_bad_rows=0.5)
+    with pytest.raises(UserError, match="changed while it was read"):
+        run_job(job, folder, options, change)
+    assert not finished(folder)
+
+
+@pytest.mark.parametrize("manifest", ["{", "5", "\udcff"])
+def test_a_damaged_manifest_is_told(deployed, work, source, tmp_path, manifest):
+    folder = tmp_path / "out"
+    job, options = job_of(deployed(), source, max_bad_rows=0.5)
+    run_job(job, folder, options)
+    (folder / "_manifest.json").write_text(manifest, errors="surrogateescape")
+    with pytest.raises(UserError, match=r"_manifest\.json is damaged.*; give another folder, or delete that one"):
+        run_job(job, folder, options)
 
 
 @pytest.mark.parametrize("keep", ["metadata", "nothing"])

@@ -1,6 +1,7 @@
 """Small models, and servers in processes of their own."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -17,40 +18,14 @@ from tests.serve.small import DATA, FEATURES, LEARNED, Made, deploy
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory) -> Callable[..., Made]:
-    """Makes a serving artifact; models with other biases answer otherwise, `layers` make it slow."""
-    import components.learning.legacy_keras  # noqa: F401, I001
-    import tensorflow as tf
-
+    """Makes a serving artifact, each once; models with other biases answer otherwise, `layers` make it slow."""
     transform = Transform(DATA, FEATURES, LEARNED)
 
-    def network(bias: float, layers: int, classes: int):
-        random = np.random.default_rng(5)
-        module = tf.Module()
-        floats, ids, outputs = len(transform.float_names), len(transform.id_names), classes or 1
-        module.first = tf.constant(random.normal(size=(floats + ids, outputs)).astype(np.float32) * 0.3)
-        module.square = tf.constant(random.normal(size=(1024, 1024)).astype(np.float32) / 1024**0.5)
-
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None, floats], tf.float32, name="floats"),
-                tf.TensorSpec([None, ids], tf.int32, name="ids"),
-            ]
-        )
-        def forward(floats, ids):
-            joined = tf.concat([floats, tf.cast(ids, tf.float32)], axis=1)
-            logits = tf.matmul(joined, module.first) + bias
-            wide = tf.tile(logits[:, :1], [1, 1024])
-            for _ in range(layers):
-                wide = tf.tanh(tf.matmul(wide, module.square))
-            logits += 0.001 * wide[:, :1] if layers else 0.0
-            return tf.nn.softmax(logits) if classes else tf.sigmoid(logits)
-
-        return tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], module).convert()
-
-    def made(bias: float = 0.0, layers: int = 0, classes: int = 0) -> Made:
+    @functools.cache
+    def made(*, bias: float = 0.0, layers: int = 0, classes: int = 0) -> Made:
         folder = tmp_path_factory.mktemp("serving")
         transform.write(folder)
-        (folder / "model.tflite").write_bytes(network(bias, layers, classes))
+        (folder / "model.tflite").write_bytes(_network(transform, bias, layers, classes))
         spec = {
             "task": "multiclass" if classes else "binary",
             "classes": ["x", "y", "z"] if classes else [0, 1],
@@ -59,15 +34,35 @@ def make(tmp_path_factory) -> Callable[..., Made]:
         (folder / "serving.json").write_text(json.dumps(spec))
         return Made(folder)
 
-    known: dict[tuple, Made] = {}
+    return made
 
-    def once(**options) -> Made:
-        key = tuple(sorted(options.items()))
-        if key not in known:
-            known[key] = made(**options)
-        return known[key]
 
-    return once
+def _network(transform: Transform, bias: float, layers: int, classes: int) -> bytes:
+    import components.learning.legacy_keras  # noqa: F401, I001
+    import tensorflow as tf
+
+    random = np.random.default_rng(5)
+    module = tf.Module()
+    floats, ids, outputs = len(transform.float_names), len(transform.id_names), classes or 1
+    module.first = tf.constant(random.normal(size=(floats + ids, outputs)).astype(np.float32) * 0.3)
+    module.square = tf.constant(random.normal(size=(1024, 1024)).astype(np.float32) / 1024**0.5)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, floats], tf.float32, name="floats"),
+            tf.TensorSpec([None, ids], tf.int32, name="ids"),
+        ]
+    )
+    def forward(floats, ids):
+        joined = tf.concat([floats, tf.cast(ids, tf.float32)], axis=1)
+        logits = tf.matmul(joined, module.first) + bias
+        wide = tf.tile(logits[:, :1], [1, 1024])
+        for _ in range(layers):
+            wide = tf.tanh(tf.matmul(wide, module.square))
+        logits += 0.001 * wide[:, :1] if layers else 0.0
+        return tf.nn.softmax(logits) if classes else tf.sigmoid(logits)
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], module).convert()
 
 
 @pytest.fixture(scope="session")

@@ -119,20 +119,12 @@ def _check_operation(operation: Any, mode: schemathesis.GenerationMode, max_exam
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
         if mode.is_positive:
-            case.body = _agreeing(_whole(case.body))
+            case.body = _agreeing(case.body)
         case.call_and_validate(timeout=10)
 
-    with contextlib.suppress(Unsatisfiable):  # nothing is wrong with a GET without parameters
+    nothing_wrong = operation.method == "get" and mode.is_negative  # a GET without parameters cannot be wrong
+    with contextlib.suppress(Unsatisfiable) if nothing_wrong else contextlib.nullcontext():
         check()
-
-
-def _whole(value: Any) -> Any:
-    """5.0 as 5: an integer to JSON Schema, which has no word for the difference that the server makes."""
-    if isinstance(value, dict):
-        return {name: _whole(inside) for name, inside in value.items()}
-    if isinstance(value, list):
-        return [_whole(inside) for inside in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
 
 
 def _agreeing(body: Any) -> Any:

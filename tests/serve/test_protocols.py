@@ -134,6 +134,25 @@ def test_only_the_version_in_service_has_paths(client) -> None:
     assert "version '2' of small is not in service; 1 is" in client.get("/v2/models/small/versions/2").json()["error"]
 
 
+def test_a_request_may_name_the_version_in_service(client) -> None:
+    request = {"inputs": [{"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.5]}]}
+    for version in ("1", "", None):
+        assert client.post("/v2/models/small/infer", json={**request, "model_version": version}).status_code == 200
+    answer = client.post("/v2/models/small/infer", json={**request, "model_version": "2"})
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "version '2' of small is not in service; 1 is; ask without a version"
+
+
+def test_a_folder_without_a_number_has_no_version(start, low) -> None:
+    url = start("--folder", f"small={low.folder}").url
+    request = {"inputs": [{"name": "amount", "shape": [1], "datatype": "FP64", "data": [1.5]}]}
+    reason = "version '3' of small is not in service; what is served has no number; ask without a version"
+    for path, named in (("/v2/models/small/versions/3/infer", {}), ("/v2/models/small/infer", {"model_version": "3"})):
+        answer = httpx.post(url + path, json={**request, **named})
+        assert (answer.status_code, answer.json()["error"]) == (404, reason)
+    assert httpx.post(f"{url}/v2/models/small/infer", json=request).status_code == 200
+
+
 def test_several_classes(start, make, tmp_path) -> None:
     classes = make(classes=3)
     deploy(tmp_path, "classes", classes)

@@ -129,6 +129,37 @@ def test_a_full_disk_leaves_no_empty_files(tmp_path, monkeypatch, capsys) -> Non
     assert capsys.readouterr().err.count("No space left on device") == 1
 
 
+def test_a_quiet_server_goes_on_where_a_busy_one_deleted_its_file(tmp_path) -> None:
+    (quiet, counters), (busy, _) = _log(tmp_path, 1.0, 80_000), _log(tmp_path, 1.0, 80_000)
+    quiet.sample(1, [0.5], lambda _: {"quiet": 0})
+    until(lambda: counters.logged == 1)
+    for number in range(3000):
+        busy.sample(1, [0.5], lambda _, number=number: {"busy": number})
+    busy.close()
+    assert not any("quiet" in line["instance"] for line in _lines(tmp_path))
+    for number in range(1, 51):
+        quiet.sample(1, [0.5], lambda _, number=number: {"quiet": number})
+    quiet.close()
+    found = [line["instance"]["quiet"] for line in _lines(tmp_path) if "quiet" in line["instance"]]
+    assert found == list(range(1, 51)) and counters.logged == 51
+
+
+def test_a_file_that_another_server_deletes_is_no_error(tmp_path, monkeypatch) -> None:
+    (tmp_path / "1.jsonl").symlink_to(tmp_path / "gone")  # found by glob, and not there when asked for its size
+    log, counters = _log(tmp_path, 1.0)
+    log.sample(1, [0.5], lambda _: INSTANCE)
+    log.close()
+    assert (counters.logged, counters.log_dropped) == (1, 0)
+
+
+@pytest.mark.parametrize("share", [1e-17, 1e-300, 5e-324])
+def test_the_smallest_shares_log_nothing(tmp_path, share) -> None:
+    log, counters = _log(tmp_path, share)
+    log.sample(1, [0.5] * 1000, lambda _: INSTANCE)
+    log.close()
+    assert counters.logged == 0
+
+
 def test_two_servers_share_a_folder(tmp_path) -> None:
     first, second = _log(tmp_path, 1.0)[0], _log(tmp_path, 1.0)[0]
     for log in (first, second):
