@@ -21,8 +21,8 @@ from components.features.declared import Features, check_features
 from components.finish.config import Finish, FinishConfig
 from components.ingest.config import Ingest, IngestConfig
 from components.learning.config import Network, WideDeep
+from components.model_yaml import parse_yaml, read_yaml
 from components.predict.config import Predict, PredictConfig, check_predict
-from components.predict.model_yaml import parse_yaml, read_yaml
 from components.preprocess.config import Preprocess, PreprocessConfig, check_preprocess
 from components.rehearse.config import Rehearse, RehearseConfig
 from components.resolve.config import Resolve, ResolveConfig

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from components import artifacts
 from components.errors import UserError
+from components.model_yaml import read_yaml
 from components.predict.config import Predict, check_output
 from components.predict.job import Job
-from components.predict.model_yaml import read_yaml
 from components.predict.predict import Outcome, make_job, run
 from components.predict.progress import shown
 from components.predict.score import BAD

@@ -116,7 +116,7 @@ def _unchecked(values: pa.Array, kind: ColumnType) -> pa.Array:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_string_view))
 
 
 def _bad(cells: Cells, codes: np.ndarray, reasons: Sequence[str], path: str) -> Iterator[pa.Table]:

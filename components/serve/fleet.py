@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components import artifacts
 from components.errors import UserError
-from components.serve.config import Serve, read_lineage
+from components.serve.config import Serve
 from components.serve.counters import Counters
 from components.serve.limits import Limits
 from components.serve.request_log import RequestLog
@@ -160,7 +160,6 @@ class Fleet:
         return Source(name, version.path, version.number)
 
     def _loaded(self, source: Source, counters: Counters) -> ServedModel:
-        read_lineage(source.folder)
         return ServedModel(source, self._limits, counters, self._join_s)
 
     def _start(self, name: str) -> str:

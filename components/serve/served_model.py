@@ -10,7 +10,7 @@ from components.features.reader import InstanceReader
 from components.predictor.predictor import Predictor
 from components.serve.batching import Batcher
 from components.serve.cache import Cache, Row
-from components.serve.config import Serve, read_serve
+from components.serve.config import Serve, read_lineage, read_serve
 from components.serve.cost import BATCH, Cost, measure
 from components.serve.counters import Counters
 from components.serve.example import JsonValue, example
@@ -51,7 +51,7 @@ class ServedModel:
         """
         self.name = source.name
         self.counters = counters
-        lineage = _lineage(source.folder)
+        lineage = read_lineage(source.folder)
         self.version: int | None = source.version if source.version is not None else lineage.get("version")
         self.trained_until: int | None = lineage.get("trained_until")
         """Seconds since 1970, of the newest row that it was trained on."""
@@ -130,20 +130,6 @@ class ServedModel:
 def _serving(folder: Path) -> Path:
     inside = folder / artifacts.SERVING
     return inside if inside.is_dir() else folder
-
-
-def _lineage(folder: Path) -> dict[str, Any]:
-    path = folder / artifacts.LINEAGE
-    if not path.is_file():
-        return {}
-    try:
-        lineage: dict[str, Any] = dict(artifacts.read_json(path))
-    except (ValueError, TypeError):
-        raise UserError(f"{path} is damaged; deploy another version") from None
-    for key in ("version", "trained_until"):
-        if not isinstance(lineage.get(key), int | None):
-            raise UserError(f"{key} in {path} is {lineage[key]!r}; it must be a whole number: deploy another version")
-    return lineage
 
 
 def _verify(folder: Path, version: int | None) -> None:

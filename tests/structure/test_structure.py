@@ -12,7 +12,7 @@ STEPS = {path.parent.name for path in COMPONENTS.glob("*/component.py")}
 # From the bottom up; a room may import those before it.
 LAYERS = (
     {"errors"},
-    {"schema"},
+    {"schema", "model_yaml"},
     {"artifacts"},
     {"features"},
     {"store", "learning", "predictor", "report", "cleanup"},
