@@ -53,7 +53,7 @@ def test_the_same_bytes_under_new_names_hit_the_cache_and_a_deleted_output_is_ma
     for path in sorted(workshop.feed.glob("*.parquet")):
         os.utime(path.rename(path.with_name(f"renamed-{path.name}")), (1, 1))
     shutil.rmtree(_variant(workshop.work, "float16"))
-    outcome = workshop.run("--force", "--set", "predict.source={work}/source/flights/*.parquet")
+    outcome = workshop.run("--force", "--set", "predict.source='{work}/source/flights/*.parquet'")
     assert outcome.code == 0, outcome.screen
     assert outcome.ran() - ALWAYS == {"compress-float16", "predict"}
     assert outcome.cached() == CACHED_STEPS - {"compress-float16"}

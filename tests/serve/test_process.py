@@ -51,7 +51,7 @@ def fails(capsys) -> Callable[..., str]:
     def said(*arguments: object) -> str:
         assert main([*map(str, arguments), "--port", "0"]) == 1
         captured = capsys.readouterr()
-        assert captured.out == "" and "Traceback" not in captured.err
+        assert not captured.out.strip() and "Traceback" not in captured.err
         return captured.err.splitlines()[-1]
 
     return said
