@@ -3,7 +3,8 @@
     python benchmarks/serve.py [--work DIR] [--rounds N] [--seconds N] [--soak-minutes N]
 
 Peers: the `kserve` SDK's server with the exported SavedModel in TensorFlow, the same with LiteRT and this project's
-transform, and uvicorn answering a constant of the same size, which is the limit of the HTTP stack. Every server is one
+transform. The limit is the server's own HTTP stack (uvicorn with its limits, routing and counters) answering a constant
+of the same size; uvicorn alone answering it stands beside that. Every server is one
 process on one core, the load is on another; all get the same bodies, made of the flights' rows with every column that
 the model reads. The servers take turns, and each figure is the median of the rounds. Throughput is a closed loop of 16
 connections by `wrk` (without it by our own client, which is slower); p99 is an open loop at one rate for all, which the
@@ -36,7 +37,8 @@ from components.features.transform import Transform  # noqa: E402
 from components.store import ModelStore  # noqa: E402
 
 REQUIREMENTS = ROOT / "containers" / "serve" / "requirements.txt"
-OURS, TENSORFLOW, LITERT, CONSTANT = "Evergreen", "kserve + TensorFlow", "kserve + LiteRT", "constant"
+OURS, TENSORFLOW, LITERT = "Evergreen", "kserve + TensorFlow", "kserve + LiteRT"
+CONSTANT, BARE = "our stack, a constant", "bare uvicorn, a constant"
 ROWS = 20_000
 LATENCY_ROWS = 2000
 BATCH = 64
@@ -110,7 +112,9 @@ class Bench:
         with contextlib.ExitStack() as stack:
             started = [stack.enter_context(servers.ours(OURS, "--work", str(self.plain)))]
             answer = servers.ask(started[0], bodies.as_rows(self.rows[:1])).decode()
-            started.append(stack.enter_context(servers.peer(CONSTANT, "constant_server", "--answer", answer)))
+            constant = ("constant_server", "--answer", answer)
+            started.append(stack.enter_context(servers.peer(CONSTANT, *constant)))
+            started.append(stack.enter_context(servers.peer(BARE, *constant, "--bare")))
             for name, engine in ((LITERT, "litert"), (TENSORFLOW, "tensorflow")):
                 arguments = ("--engine", engine, "--version", str(self.version))
                 started.append(stack.enter_context(servers.peer(name, "kserve_server", *arguments)))
@@ -120,7 +124,7 @@ class Bench:
         """Starts all servers, and loads them in turns."""
         with self.servers() as started:
             self.check_answers(started)
-            loads = {ONE: started, BY_ROW: [server for server in started if server.name != CONSTANT]}
+            loads = {ONE: started, BY_ROW: [server for server in started if server.name not in (CONSTANT, BARE)]}
             loads[BY_COLUMN] = started[:1]
             per_s = {kind: self._per_s(kind, loaded) for kind, loaded in loads.items()}
             rate_per_s = SHARE_OF_SLOWEST * min(per_s[ONE].values())

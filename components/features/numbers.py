@@ -77,9 +77,10 @@ class Numbers:
         scalings = [number.scaling for number in self.numbers]
         lows, highs = zip(*map(_inside, self.numbers)) if numbers else ((), ())
         offsets, divisors = [scale.offset for scale in scalings], [scale.divisor for scale in scalings]
-        self._scales = lows, highs, offsets, divisors, scalings
+        fills = [scale.scaled_fill for scale in scalings]
+        self._scales = lows, highs, offsets, divisors, fills
         self._low, self._high, self._offset, self._divisor = map(_column, (lows, highs, offsets, divisors))
-        self._fill = _column([scale.scaled_fill for scale in scalings])
+        self._fill = _column(fills)
 
     def dense(self, raw: RawBatch, rows: int) -> np.ndarray:
         """The values of a raw batch of so many rows, as a call takes them."""
@@ -126,8 +127,12 @@ class Numbers:
         for row in range(self._log.start, self._log.stop):
             prepared[row] = _log(prepared[row])
         return [
-            (value - offset) / divisor if low <= value <= high else _scale_outside(value, low, high, scaling)
-            for value, low, high, offset, divisor, scaling in zip(prepared, *self._scales)
+            (value - offset) / divisor
+            if low <= value <= high
+            else fill
+            if not isfinite(value)
+            else (min(max(value, low), high) - offset) / divisor
+            for value, low, high, offset, divisor, fill in zip(prepared, *self._scales)
         ], missing
 
 
@@ -138,10 +143,6 @@ def _inside(number: Number) -> tuple[float, float]:
     least, most = (limit * scale.divisor + scale.offset for limit in (scale.low, scale.high))
     low, high = (_log(limit) if number.log else limit for limit in (low, high))
     return min(max(low, least), most), max(min(high, most), least)
-
-
-def _scale_outside(value: float, low: float, high: float, scale: Scaling) -> float:
-    return (min(max(value, low), high) - scale.offset) / scale.divisor if isfinite(value) else scale.scaled_fill
 
 
 def _log(value: float) -> float:
