@@ -9,7 +9,7 @@ its end without moving an id.
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -64,8 +64,8 @@ Constants = dict[str, Learned]
 """Feature name → what was learned for it. Every declared feature has an entry."""
 PlainForm = Callable[[RawBatch], tuple[np.ndarray, np.ndarray]]
 """A feature in numpy: raw columns of shape (batch,) → floats (batch, float_width) float32, ids (batch, ids) int32."""
-ValueId = Callable[..., int]
-"""One id of a feature in one row: a value of each of its source columns → the id.
+ValueId = Callable[[Any], int]
+"""One id of a feature in one row: the value of its source column, or the tuple of values where it has several → the id.
 
 Values as requests bring them: str, int, float, bool, datetime without zone; None where missing.
 """

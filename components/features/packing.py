@@ -40,8 +40,10 @@ class FloatPacking:
                 numbers.append(number)
         self.numbers = Numbers(numbers, [name for name, column in data.columns.items() if column.type == "float"])
         rows = self._rows(numbers)
-        self._order = [rows[source] for source in sources]
-        self._in_order = picker(self._order)
+        order = [rows[source] for source in sources]
+        self._in_order = picker(order)
+        self._columns = np.argsort(order)
+        """The float that each row of the stacked ones becomes."""
         tables = [circle(part) for feature in self.cyclic for part in feature.parts]
         self._circles, self._starts = _joined(tables)
         self._points: list[list[list[float]]] = [table.tolist() for table in tables]
@@ -65,11 +67,17 @@ class FloatPacking:
         Returns:
             (batch, F) float32, in the order of the features.
         """
+        count = values.shape[1]
         stacked = [*self.numbers(values)]
         if len(part_ids):
             points = self._circles[part_ids + self._starts]
-            stacked.append(points.transpose(0, 2, 1).reshape(2 * len(part_ids), -1))
-        return np.concatenate(stacked)[self._order].T.astype(np.float32, order="C")
+            stacked.append(points.transpose(0, 2, 1).reshape(2 * len(part_ids), count))
+        floats = np.empty((len(self._columns), count), np.float32)
+        start = 0
+        for block in stacked:
+            floats[self._columns[start : start + len(block)]] = block
+            start += len(block)
+        return np.ascontiguousarray(floats.T)
 
     def of_row(self, values: list[float], part_ids: Sequence[int]) -> Sequence[float]:
         """The floats of one row, computed without numpy.

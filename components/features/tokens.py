@@ -77,29 +77,28 @@ class ValueTable(dict[Any, int]):
 
 
 def hashed_id(buckets: int) -> ValueId:
-    """A function of one or more values: the hash bucket of their combination; 0 where one is missing.
+    """A function of a value, or of a tuple of values: the hash bucket of their combination; 0 where one is missing.
 
     Combinations are remembered: hashing one costs ten times as much as a lookup.
     """
-    table = _HashTable(buckets)
-    return lambda *values: table[values]
+    return _HashTable(buckets).__getitem__
 
 
-class _HashTable(dict[tuple[Any, ...], int]):
-    """Combination of values → hash bucket. Forgets all when it is full; long texts it does not keep."""
+class _HashTable(dict[Any, int]):
+    """Value, or combination of values → hash bucket. Forgets all when it is full; long texts it does not keep."""
 
     def __init__(self, buckets: int) -> None:
         super().__init__()
         self._buckets = buckets
 
-    def __missing__(self, values: tuple[Any, ...]) -> int:
-        parts = [value_token(value) for value in values]
+    def __missing__(self, key: Any) -> int:
+        parts = [value_token(value) for value in (key if isinstance(key, tuple) else (key,))]
         joined = SEPARATOR.join(parts)
         found = MISSING_ID if "" in parts else token_id(joined, self._buckets)
         if len(joined) <= LONGEST_REMEMBERED:
             if len(self) >= REMEMBERED:
                 self.clear()
-            self[values] = found
+            self[key] = found
         return found
 
 

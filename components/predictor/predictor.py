@@ -48,7 +48,7 @@ class _Tensor:
         return cls(details["index"], width, details["dtype"], scale, zero_point)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        if values.dtype == self.dtype:  # floats are float32 and ids int32: quantised inputs are neither
+        if values.dtype.type is self.dtype:  # floats are float32 and ids int32: quantised inputs are neither
             return values
         if self.scale == 0:
             return values.astype(self.dtype)
