@@ -47,9 +47,12 @@ class _Tensor:
         width = int(details["shape"][1]) if len(details["shape"]) > 1 else 1
         return cls(details["index"], width, details["dtype"], scale, zero_point)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds what the transform gives: floats as float32, ids as int32."""
+        return self.scale == 0 and self.dtype in (np.float32, np.int32)
+
     def encode(self, values: np.ndarray) -> np.ndarray:
-        if values.dtype.type is self.dtype:  # floats are float32 and ids int32: quantised inputs are neither
-            return values
         if self.scale == 0:
             return values.astype(self.dtype)
         limits = np.iinfo(self.dtype)
@@ -58,7 +61,7 @@ class _Tensor:
 
     def decode(self, values: np.ndarray) -> np.ndarray:
         if self.scale == 0:
-            return values.astype(np.float32, copy=False)
+            return values.astype(np.float32)
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
 
@@ -79,14 +82,15 @@ class _Model:
         """
         sizes = FIXED_SIZES if path.stat().st_size <= MAX_FIXED_BYTES else ()
         self._any = _Sized(path, threads)
-        self._fixed = [(size, _Sized(path, threads, size)) for size in sizes]
+        self._fixed = {size: _Sized(path, threads, size) for size in sizes}
         self.inputs, self.output = self._any.inputs, self._any.output
 
     def __call__(self, arrays: dict[str, np.ndarray], rows: int) -> np.ndarray:
         """The output (rows, width) float32 for the inputs of so many rows."""
-        for size, sized in self._fixed:
-            if rows == size:
-                return sized(arrays)
+        exact = self._fixed.get(rows)
+        if exact is not None:
+            return exact(arrays)
+        for size, sized in self._fixed.items():
             if rows < size:
                 return sized({name: _padded(values, size) for name, values in arrays.items()})[:rows]
         self._any.resize(rows)
@@ -100,6 +104,10 @@ class _Sized:
         self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
         self.inputs = _inputs(self._interpreter)
         self.output = _Tensor.of(self._interpreter.get_output_details()[0])
+        self._feeds = [
+            (name, tensor.index, None if tensor.is_plain else tensor.encode) for name, tensor in self.inputs.items()
+        ]
+        self._is_plain = self.output.is_plain
         self._rows = 0
         self.resize(rows)
 
@@ -112,10 +120,12 @@ class _Sized:
         self._rows = rows
 
     def __call__(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
-        for name, tensor in self.inputs.items():
-            self._interpreter.set_tensor(tensor.index, tensor.encode(arrays[name]))
-        self._interpreter.invoke()
-        return self.output.decode(self._interpreter.get_tensor(self.output.index))
+        interpreter, output = self._interpreter, self.output
+        for name, index, encode in self._feeds:
+            interpreter.set_tensor(index, arrays[name] if encode is None else encode(arrays[name]))
+        interpreter.invoke()
+        values = interpreter.get_tensor(output.index)
+        return values if self._is_plain else output.decode(values)
 
 
 def _padded(values: np.ndarray, rows: int) -> np.ndarray:

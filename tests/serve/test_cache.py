@@ -1,10 +1,17 @@
 """Remembered predictions: bounded, by what was asked, the least recently asked go first."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.serve import served_model
 from components.serve.cache import VALUE_BYTES, Cache
+from components.serve.cost import Cost
+from components.serve.counters import Counters
+from components.serve.limits import Limits
+from components.serve.served_model import ServedModel, Source
 from tests.serve.small import INSTANCE, deploy, metrics, predict
 
 
@@ -94,11 +101,12 @@ def test_equal_meaning_is_one_entry_and_other_values_are_others(start, dear_low,
     assert metrics(url)['evergreen_cache_entries{model="small"}'] == 6
 
 
-def test_a_prediction_that_costs_little_is_not_remembered(start, low, tmp_path) -> None:
-    deploy(tmp_path, "small", low)
-    url = start("--work", tmp_path).url
-    predict(url, [INSTANCE])
-    values = metrics(url)
-    assert (
-        values['evergreen_cache_misses_total{model="small"}'] == values['evergreen_cache_entries{model="small"}'] == 0
-    )
+@pytest.mark.parametrize(("cost_s", "entries"), [(5e-6, 0), (1e-3, 1)])
+def test_only_a_prediction_that_costs_enough_is_remembered(low, monkeypatch, cost_s, entries) -> None:
+    monkeypatch.setattr(served_model, "measure", lambda *_: Cost(cost_s, cost_s, 1e-6))
+    counters = Counters()
+    model = ServedModel(Source("small", low.folder), Limits(), counters, 1e-6)
+    rows = model.reader.from_json([INSTANCE])
+    answers = [asyncio.run(model.predict(rows)) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert (counters.cache_misses, counters.cache_hits, len(model.cache)) == (entries, entries, entries)
