@@ -1,0 +1,62 @@
+"""One process of a training with several; TF_CONFIG tells it its task.
+
+    python -m components.train --examples DIR --base DIR --scratch DIR --log DIR --config FILE
+
+Ends with 0 when the training is done, with 143 when it was told to end and has saved its checkpoint, so that whoever
+restarts on such codes does, and with 1 on an error, which would come again.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from components.errors import UserError
+from components.schema import parse
+from components.train.config import TrainConfig
+
+PREEMPTED = 128 + 15
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    for name, what in (
+        ("examples", "artifact of preprocess"),
+        ("base", "version to start from, or an empty folder"),
+        ("scratch", "folder for the checkpoint and the result"),
+        ("log", "folder for TensorBoard"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=what)
+    parser.add_argument("--config", type=Path, required=True, help="JSON file: the sections network and train")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end with the process that started this one")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    if arguments.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    # TensorFlow takes seconds to import, and only then can SIGTERM be answered.
+    from components.learning.fit import PreemptedError
+    from components.train.process import Paths, train_process
+
+    try:
+        config = parse(TrainConfig, arguments.config.read_text(encoding="utf-8"))
+        train_process(Paths(arguments.examples, arguments.base, arguments.scratch, arguments.log), config)
+    except PreemptedError as stopped:
+        print(stopped, flush=True)
+        return PREEMPTED
+    except UserError as error:
+        print(f"error: {error}", flush=True)
+        return 1
+    return 0
+
+
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
