@@ -16,11 +16,14 @@ from components.learning.legacy_keras import tf
 from components.learning.loop import Arithmetic, Loop, Material, Rate
 
 log = logging.getLogger(__name__)
-PRECISIONS = ("float32", "bfloat16", "float16")
+ALL: tuple[tuple[str, ...], tuple[bool, ...]] = ("float32", "bfloat16", "float16"), (False, True)
+"""Precisions, and whether XLA compiles, that are tried."""
+ON_PROCESSOR: tuple[tuple[str, ...], tuple[bool, ...]] = ("float32", "bfloat16"), (False,)
+"""Without what never helps there: float16 took seconds a step, and XLA longer to compile than all the measuring may."""
 WORTH = 1.1
 """How many times as fast an alternative must be: less is not worth the bits, and within the noise of the measure."""
-ROUNDS = 3
 ROUND_S = 0.7
+MEASURE_S = 2.0
 BEGIN_NO_MORE_S = 60.0
 """After so many seconds no further candidate is measured; tracing and compiling one cannot be cut short."""
 Measure = Callable[[Arithmetic], float]
@@ -36,17 +39,23 @@ def choose(
     """How steps are computed, and why.
 
     Args:
-        precision: as configured; auto: the fastest.
+        precision: as configured; auto: measured, without float16 on a processor.
         xla: as configured; auto: measured where there is an accelerator.
         measure: of a candidate; may raise what TensorFlow raises for what it cannot compute. None where it cannot be
             told, as with several processes, which must all compute alike.
         has_accelerator: whether steps are computed by a GPU or TPU.
     """
-    precisions = PRECISIONS if precision == "auto" else (precision,)
-    # On a processor, compiling takes longer than the measuring may, and the steps were slower (FACTS.md).
-    switches = ((False, True) if has_accelerator else (False,)) if xla == "auto" else (xla == "on",)
+    precisions, switches = ALL if has_accelerator else ON_PROCESSOR
+    notes = []
+    if precision != "auto":
+        precisions = (precision,)
+    elif not has_accelerator:
+        notes.append("float16 is not tried on a processor")
+    if xla != "auto":
+        switches = (xla == "on",)
+    elif not has_accelerator:
+        notes.append("XLA is off on a processor")
     candidates = [Arithmetic(*each) for each in itertools.product(precisions, switches)]
-    notes = ["XLA is off on a processor"] if xla == "auto" and not has_accelerator else []
     if len(candidates) == 1:
         return candidates[0], "; ".join(notes) or "as configured"
     if measure is None:
@@ -94,7 +103,10 @@ def speed_of(make_loop: Callable[[Arithmetic], Loop], inputs: dict[str, tf.Tenso
         loop = make_loop(arithmetic)
         batches = loop.batches(Material(feed, len(label) * loop.place.replicas, 1), BEGINNING)
         _take(loop, batches, 1)  # traces, and compiles
-        return max(_round(loop, batches) for _ in range(ROUNDS))
+        began_s, best = time.monotonic(), 0.0
+        while time.monotonic() - began_s < MEASURE_S:
+            best = max(best, _round(loop, batches))
+        return best
 
     return measure
 
@@ -104,7 +116,7 @@ def _measure_all(candidates: list[Arithmetic], measure: Measure) -> dict[Arithme
     began_s = time.monotonic()
     rates: dict[Arithmetic, float] = {}
     for candidate in candidates:
-        if time.monotonic() - began_s > BEGIN_NO_MORE_S:
+        if rates and time.monotonic() - began_s > BEGIN_NO_MORE_S:
             log.warning("%s is not measured: %g seconds are over", _words(candidate), BEGIN_NO_MORE_S)
             continue
         try:

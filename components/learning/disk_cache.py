@@ -70,9 +70,7 @@ def _write(reader: Reader, folder: Path) -> int:
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
-    described = {
-        name: {"dtype": spec.dtype.name, "width": spec.shape[1]} for name, spec in chunks.element_spec.items()
-    }
+    described = {name: {"dtype": spec.dtype.name, "width": spec.shape[1]} for name, spec in chunks.element_spec.items()}
     artifacts.write_json(folder / DESCRIPTION, {"rows": rows, "columns": described})
     return rows
 

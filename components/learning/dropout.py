@@ -1,4 +1,4 @@
-"""Dropout whose masks follow from a seed and the step, so that a training that was killed goes on as if it had not been.
+"""Dropout whose masks follow from a seed and the step, so that a training that was killed goes on as if it was not.
 
 Keras draws its masks from a generator whose state no checkpoint holds.
 """

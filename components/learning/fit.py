@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, Literal
 
-from components.errors import UserError
+from components.errors import PreemptedError, UserError
 from components.learning import variables
 from components.learning.checkpoint import Checkpoint
 from components.learning.input import Position
@@ -26,10 +26,6 @@ from components.learning.variables import State
 
 log = logging.getLogger(__name__)
 Stage = Literal["fit", "refit", "done"]
-
-
-class PreemptedError(Exception):
-    """The process was asked to end; the checkpoint is saved."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ class Fit:
             checkpoint: of this very training.
             save_every_s: seconds between two checkpoints.
             is_told_to_stop: whether the process is to end.
-            watchers: told of every epoch.
+            watchers: told of every epoch, of those before the checkpoint too.
         """
         self._loop, self._judged, self._spec = loop, judged, spec
         self._schedule, self._budget = schedule, budget
@@ -225,6 +221,8 @@ class Fit:
         self._loop.restore(states["weights"], states["optimizer"])
         at = f"epoch {self._progress.epoch + 1}, step {self._progress.step}"
         log.info("going on from the checkpoint: %s, %s", self._progress.stage, at)
+        for epoch in self._progress.history:
+            self._tell(epoch)
 
     def _fit(self, training: Material, validation: tf.data.Dataset) -> None:
         progress, rate = self._progress, Rate(self._schedule.learning_rate)
@@ -268,7 +266,9 @@ class Fit:
             steps = min(STEPS_PER_CALL, material.steps - progress.step)
             progress.loss += self._take(batches, steps, rate)
             before, progress.step = progress.step, progress.step + steps
-            progress.examples += material.rows * progress.step // material.steps - material.rows * before // material.steps
+            progress.examples += (
+                material.rows * progress.step // material.steps - material.rows * before // material.steps
+            )
             self._tick()
             spent = self._budget.spent(progress.seconds, progress.examples)
             told, over = self._loop.place.agree(self._is_told_to_stop(), spent is not None)
@@ -310,9 +310,12 @@ class Fit:
             "epoch %d: loss %.5f, validation loss %.5f, %s %.5f (%.1f s)",
             epoch.epoch, loss, validation_loss, self._metric, metric, epoch.seconds,
         )  # fmt: skip
+        self._tell(epoch)
+        self._end_epoch()
+
+    def _tell(self, epoch: Epoch) -> None:
         for watch in self._watchers:
             watch(epoch)
-        self._end_epoch()
 
     def _end_epoch(self) -> None:
         progress = self._progress

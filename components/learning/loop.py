@@ -59,7 +59,7 @@ class Arithmetic:
 class Loop:
     """A network with its optimizer under a strategy; every replica takes part in each step."""
 
-    def __init__(self, spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> None:  # noqa: B008
+    def __init__(self, spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> None:
         """Builds the network; `restore` gives it its weights.
 
         Args:
@@ -166,7 +166,7 @@ class Loop:
 class CoordinatedLoop(Loop):
     """The same with parameter servers: a coordinator hands steps to workers, which take them without waiting."""
 
-    def __init__(self, spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> None:  # noqa: B008
+    def __init__(self, spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> None:
         """As `Loop`."""
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(place.strategy)
         super().__init__(spec, place, seed, arithmetic)
@@ -193,7 +193,7 @@ class CoordinatedLoop(Loop):
         return float(sum(result.fetch() for result in taken))
 
 
-def loop(spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> Loop:  # noqa: B008
+def loop(spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> Loop:
     """The loop for a place."""
     kind = CoordinatedLoop if place.kind == "parameter_server" else Loop
     return kind(spec, place, seed, arithmetic)

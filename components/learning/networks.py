@@ -90,7 +90,7 @@ class NetworkSpec:
 
 @contextlib.contextmanager
 def precision(name: str) -> Iterator[None]:
-    """While the block runs, networks are built to compute in `float32`, `float16` or `bfloat16`; weights are float32."""
+    """While the block runs, networks are built to compute in `float32`, `float16` or `bfloat16`, of float32 weights."""
     before = tf_keras.mixed_precision.global_policy()
     tf_keras.mixed_precision.set_global_policy(name if name == "float32" else f"mixed_{name}")
     try:

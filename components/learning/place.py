@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.errors import UserError
-from components.learning.input import Share
+from components.learning.input import WHOLE, Share
 from components.learning.legacy_keras import tf
 
 Kind = Literal["single", "mirrored", "multi_worker", "parameter_server", "tpu"]
@@ -29,7 +29,7 @@ class Place:
     kind: Kind
     strategy: tf.distribute.Strategy
     is_chief: bool = True
-    share: Share = Share()
+    share: Share = WHOLE
 
     @property
     def replicas(self) -> int:

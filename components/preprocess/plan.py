@@ -135,9 +135,7 @@ def _check_labels(labels: np.ndarray, data: Data) -> None:
         )
 
 
-def _label_moments(
-    new: np.ndarray, config: PreprocessConfig, base: Base | None
-) -> tuple[Moments, tuple[Drift, ...]]:
+def _label_moments(new: np.ndarray, config: PreprocessConfig, base: Base | None) -> tuple[Moments, tuple[Drift, ...]]:
     if config.data.task != "regression":
         return Moments(0.0, 1.0, 0.0, 0.0), ()
     mean, std = float(new.mean(dtype=np.float64)), float(new.std(dtype=np.float64))

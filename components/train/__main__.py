@@ -13,14 +13,16 @@ import sys
 import threading
 from pathlib import Path
 
-from components.errors import UserError
+from components.errors import PreemptedError, UserError
 from components.schema import parse
 from components.train.config import TrainConfig
+from components.train.paths import Paths
 
 PREEMPTED = 128 + 15
 
 
 def main() -> int:
+    """Runs the process; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     for name, what in (
@@ -37,8 +39,7 @@ def main() -> int:
     if arguments.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     # TensorFlow takes seconds to import, and only then can SIGTERM be answered.
-    from components.learning.fit import PreemptedError
-    from components.train.process import Paths, train_process
+    from components.train.process import train_process
 
     try:
         config = parse(TrainConfig, arguments.config.read_text(encoding="utf-8"))

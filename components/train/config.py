@@ -23,7 +23,9 @@ class Budget(Section):
     @model_validator(mode="after")
     def _check(self) -> "Budget":
         if self.max_cost is not None and not self.core_hour + self.accelerator_hour:
-            raise ValueError(f"max_cost is {self.max_cost:g}, but nothing has a price; set core_hour or accelerator_hour")
+            raise ValueError(
+                f"max_cost is {self.max_cost:g}, but nothing has a price; set core_hour or accelerator_hour"
+            )
         return self
 
 
@@ -32,8 +34,8 @@ class Train(Section):
 
     strategy: Literal["auto", "single", "mirrored", "multi_worker", "parameter_server", "tpu"] = Field(
         "auto",
-        description="how training is distributed; auto: multi_worker if workers > 1, mirrored if there are several GPUs "
-        "in one machine, else single",
+        description="how training is distributed; auto: multi_worker if workers > 1, mirrored if a machine has several "
+        "GPUs, else single",
     )
     launch: Literal["local", "tfjob"] = Field(
         "local", description="where several processes run: on this machine, or as a TFJob of the training operator"

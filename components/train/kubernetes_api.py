@@ -115,8 +115,8 @@ class Cluster:
         Raises:
             UserError: it may not be changed.
         """
-        # A list, since the client sends a mapping as a strategic merge patch, which custom resources do not take.
-        patch = [{"op": "add", "path": "/metadata/ownerReferences", "value": [owner]}]
+        # The client sends a merge patch, in which a list stands for the whole list.
+        patch = {"metadata": {"ownerReferences": [owner]}}
         with self._refusing("change TFJobs"):
             self._ask(self._custom.patch_namespaced_custom_object, **self._kind, name=name, body=patch)
 

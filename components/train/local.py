@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components import artifacts
-from components.errors import UserError
-from components.learning.fit import PreemptedError
-from components.learning.place import TF_CONFIG
+from components.errors import PreemptedError, UserError
 from components.train.config import Train, TrainConfig
-from components.train.process import Paths
+from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 LOOK_S = 0.2
 MAX_RESTARTS = 10
+STOP_S = 60.0
+"""How long a process may take to save its checkpoint and end."""
 PREEMPTED = 128 + 15
 LOGS = "logs"
 ADDRESS = "127.0.0.1"
@@ -96,16 +96,14 @@ def _start(
 ) -> _Process:
     described = {"cluster": cluster, "task": {"type": task.type, "index": task.index}}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, TF_CONFIG: json.dumps(described), "PYTHONPATH": path}
+    environment = {**os.environ, "TF_CONFIG": json.dumps(described), "PYTHONPATH": path}
     arguments = {"--examples": paths.examples, "--base": paths.base, "--scratch": paths.scratch, "--log": paths.log}
     command = [sys.executable, "-m", "components.train", "--until-stdin-ends", "--config", str(config)]
     command += [str(part) for pair in arguments.items() for part in pair]
     file = paths.scratch / LOGS / f"{task.name}.log"
     file.parent.mkdir(parents=True, exist_ok=True)
     output = stack.enter_context(file.open("ab"))
-    started = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
-    )
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment)
     log.info("%s is process %d; it says what it does in %s", task.name, started.pid, file)
     return _Process(task, started, file)
 
@@ -141,13 +139,24 @@ def _wait(processes: list[_Process], train: Train, restart: Callable[[Task], _Pr
             if code == 0:
                 waits_for.remove(process)
             elif code == PREEMPTED or told:
+                _let_end(waits_for)
                 raise PreemptedError("told to end; the checkpoint is saved, run it again to go on")
             elif train.strategy == "parameter_server" and process.task.type == "worker" and restarts < MAX_RESTARTS:
                 restarts += 1
                 log.warning("%s ended with code %d and is started again", process.task.name, code)
                 processes[processes.index(process)] = restart(process.task)
             else:
-                raise UserError(f"training process {process.task.name} ended with code {code}: {_last_line(process.log)}")
+                raise UserError(
+                    f"training process {process.task.name} ended with code {code}: {_last_line(process.log)}"
+                )
+
+
+def _let_end(processes: list[_Process]) -> None:
+    """Waits for those that were told to end: the chief may be saving."""
+    until = time.monotonic() + STOP_S
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.started.wait(max(0.0, until - time.monotonic()))
 
 
 def _end_all(processes: list[_Process]) -> None:

@@ -1,5 +1,6 @@
 """What one training process does: with several, TF_CONFIG tells each its task. It knows nothing else but paths."""
 
+import contextlib
 import logging
 import math
 import os
@@ -9,48 +10,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from components import artifacts
-from components.errors import UserError
 from components.features.transform import Transform
-from components.learning import memory, networks, place, saved_model, weights
+from components.learning import arithmetic, networks, place, saved_model, weights
 from components.learning.checkpoint import Checkpoint
 from components.learning.config import Network
 from components.learning.fit import Budget, Fit, Fitted, Schedule
-from components.learning.input import READ_ROWS, Position, Reader, Share, from_columns
 from components.learning.legacy_keras import tf, tf_keras
-from components.learning.loop import Arithmetic, Material, loop
+from components.learning.loop import Arithmetic, Loop, loop
 from components.learning.networks import NetworkSpec
 from components.learning.objective import METRICS
 from components.learning.place import Place
+from components.learning.tensorboard import Watcher
 from components.train.config import Train, TrainConfig
+from components.train.material import Materials
+from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
-STEPS_PER_EPOCH = 200
-BATCH_SIZES = (16, 1024)
-CHECKPOINT = "checkpoint"
-RESULT = "result"
-DISK_CACHE = "cache"
-
-
-@dataclass(frozen=True)
-class Paths:
-    """What a training process reads and writes; all processes see the same folders."""
-
-    examples: Path
-    """Artifact of preprocess."""
-    base: Path
-    """The version to start from; an empty folder where there is none."""
-    scratch: Path
-    """Of this very training: `checkpoint/` while it runs, `result/` when it is done."""
-    log: Path
-    """For TensorBoard."""
-
-    @property
-    def result(self) -> Path:
-        """What the chief leaves: the artifact `model` without records."""
-        return self.scratch / RESULT
 
 
 @dataclass(frozen=True)
@@ -69,7 +45,7 @@ class Start:
 
 
 def train_process(paths: Paths, config: TrainConfig) -> None:
-    """Trains, or does what a coordinator asks; the chief writes `result/`. Goes on from a checkpoint where there is one.
+    """Trains, or does what a coordinator asks; the chief writes `result/`. A checkpoint is gone on from.
 
     Args:
         paths: what to read and write.
@@ -115,29 +91,47 @@ class _Training:
     """One training in this process."""
 
     def __init__(self, paths: Paths, config: TrainConfig, here: Place, told: Callable[[], bool]) -> None:
-        self._paths, self._train, self._place = paths, config.train, here
+        self._paths, self._config, self._train, self._place, self._told = paths, config, config.train, here, told
         self._examples = artifacts.Examples.read(paths.examples)
         self._transform = Transform.read(paths.examples)
         self._start = choose_start(config.network, self._examples, paths.base)
         log.info("%s start: %s", self._start.kind, self._start.reason)
         tf_keras.utils.set_random_seed(config.train.seed + 1)  # with 0, tf.data cannot take a tensor as seed
         self._network, self._layers = _network(self._start, self._transform, paths.base)
-        self._batch = batch_size(config.train, self._examples.rows["train"])
+        self._materials = Materials(paths, self._examples, config.train, here)
         self._rate = _learning_rate(config.train, self._start) * rate_factor(config.train, here.replicas)
-        self._told = told
-        self._cached = memory.Limits(config.train.cache_memory_share)
+        self._arithmetic, self._arithmetic_reason = arithmetic.remembered(paths.arithmetic, self._choose_arithmetic)
 
     def run(self) -> Fitted:
         """Trains to the end."""
-        loop_ = loop(self._start.spec, self._place, self._train.seed, Arithmetic())
-        loop_.restore(*weights.state(self._network))
-        fit = Fit(
-            loop_, self._network, self._start.spec, self._schedule(), self._budget(),
-            Checkpoint(self._paths.scratch / CHECKPOINT), self._train.checkpoint_minutes * 60, self._told,
-        )  # fmt: skip
-        fitted = fit.run(self._material("train"), self._material("train", "validation"), self._validation())
-        weights.restore(self._network, loop_.weights(), loop_.optimizer())
+        with contextlib.ExitStack() as stack:
+            made = self._loop(self._arithmetic)
+            checkpoint, every_s = Checkpoint(self._paths.checkpoint), self._train.checkpoint_minutes * 60
+            watchers = [stack.enter_context(self._tensorboard())] if self._place.is_chief else []
+            fit = Fit(
+                made, self._network, self._start.spec, self._schedule(), self._budget(), checkpoint, every_s,
+                self._told, watchers,
+            )  # fmt: skip
+            of = self._materials.of
+            fitted = fit.run(of("train"), of("train", "validation"), self._materials.validation())
+        weights.restore(self._network, made.weights(), made.optimizer())
         return fitted
+
+    def _loop(self, chosen: Arithmetic) -> Loop:
+        made = loop(self._start.spec, self._place, self._train.seed, chosen)
+        made.restore(*weights.state(self._network))
+        return made
+
+    def _choose_arithmetic(self) -> tuple[Arithmetic, str]:
+        alone = self._place.share.processes == 1 and self._place.kind != "parameter_server"
+        measure = self._steps_per_s if alone else None
+        return arithmetic.choose(self._train.precision, self._train.xla, measure, bool(place.accelerators()))
+
+    def _steps_per_s(self, candidate: Arithmetic) -> float:
+        return arithmetic.speed_of(self._loop, *self._materials.one_batch())(candidate)
+
+    def _tensorboard(self) -> Watcher:
+        return Watcher(self._paths.log, METRICS[self._start.spec.task], self._config.to_json())
 
     def write(self, fitted: Fitted, reason: str) -> None:
         """Writes `result/`."""
@@ -156,35 +150,10 @@ class _Training:
     def _budget(self) -> Budget:
         budget, processes = self._train.budget, self._train.process_count
         seconds = None if budget.max_minutes is None else budget.max_minutes * 60
-        cores, accelerators = (os.cpu_count() or 1) * processes, place.accelerators() * processes
+        machines = 1 if self._train.launch == "local" else processes
+        cores, accelerators = (os.cpu_count() or 1) * machines, place.accelerators() * machines
         per_hour = budget.core_hour * cores + budget.accelerator_hour * accelerators
         return Budget(seconds, budget.max_examples, budget.max_cost, per_hour)
-
-    def _material(self, *parts: str) -> Material:
-        rows = sum(self._examples.rows[part] for part in parts)
-        steps = math.ceil(rows / (self._batch * self._place.replicas))
-
-        def feed(share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
-            reader = Reader(self._paths.examples, self._examples, parts, share)
-            return self._feed(reader, sizes, position)
-
-        return Material(feed, rows, steps)
-
-    def _feed(self, reader: Reader, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
-        if self._place.kind == "parameter_server":  # made in the workers, which share nothing: each has its own order
-            return reader.streamed(sizes, None, position)
-        kept = self._cached.place_for(reader.size_bytes, self._train.cache)
-        if kept == "memory":
-            return from_columns(reader.columns(), sizes, self._train.seed, position)
-        return reader.streamed(sizes, self._train.seed, position)
-
-    def _validation(self) -> tf.data.Dataset:
-        reader = Reader(self._paths.examples, self._examples, ("validation",))
-        if self._cached.place_for(reader.size_bytes, "auto") == "memory":
-            columns = reader.columns()
-            label = columns.pop("label")
-            return tf.data.Dataset.from_tensor_slices((columns, label)).batch(READ_ROWS)
-        return reader.in_order()
 
     def _details(self, fitted: Fitted, reason: str) -> dict[str, Any]:
         rows = self._examples.rows["train"]
@@ -208,8 +177,11 @@ class _Training:
             "strategy": self._place.kind,
             "strategy_reason": reason,
             "replicas": self._place.replicas,
-            "batch_size": self._batch * self._place.replicas,
+            "batch_size": self._materials.batch_size * self._place.replicas,
             "learning_rate": self._rate,
+            "precision": self._arithmetic.precision,
+            "xla": self._arithmetic.xla,
+            "arithmetic_reason": self._arithmetic_reason,
         }
 
 
@@ -228,29 +200,9 @@ def choose_start(network: Network, examples: artifacts.Examples, base: Path) -> 
     return Start(replace(spec, embedding_widths=base_spec.embedding_widths), base_spec, examples.start_reason)
 
 
-def batch_size(train: Train, examples: int) -> int:
-    """The configured size, or a power of two within BATCH_SIZES that gives at least STEPS_PER_EPOCH steps an epoch."""
-    if train.batch_size is not None:
-        return train.batch_size
-    smallest, largest = BATCH_SIZES
-    wanted = max(1, examples // STEPS_PER_EPOCH)
-    return min(largest, max(smallest, 1 << (wanted.bit_length() - 1)))
-
-
 def rate_factor(train: Train, replicas: int) -> float:
     """What the learning rate is multiplied by with so many replicas."""
     return {"none": 1.0, "sqrt": math.sqrt(replicas), "linear": float(replicas)}[train.learning_rate_scaling]
-
-
-def check(examples: artifacts.Examples) -> None:
-    """Refuses examples of which a part is empty.
-
-    Raises:
-        UserError: names the part.
-    """
-    for part in ("train", "validation"):
-        if not examples.rows[part]:
-            raise UserError(f"there are no {part} examples; bring more data or change preprocess.{part}_days or _share")
 
 
 def _learning_rate(train: Train, start: Start) -> float:

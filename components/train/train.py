@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components import artifacts
+from components.errors import UserError
 from components.train import local
 from components.train.config import TrainConfig
-from components.train.process import Paths, check, train_process
+from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
@@ -34,17 +35,30 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         PreemptedError: the process was told to end; the checkpoint is saved.
     """
     with artifacts.recorded("train", work, [examples], model) as details, artifacts.atomic_folder(model) as folder:
-        check(artifacts.Examples.read(examples))
+        _check(artifacts.Examples.read(examples))
         scratch = work / CHECKPOINTS / digest(examples, base, config)
         logs = artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD
         paths = Paths(examples, base, scratch, logs)
-        if config.train.is_spread:
-            local.launch(paths, config)
-        else:
-            train_process(paths, config)
+        _train(paths, config)
         shutil.copytree(paths.result, folder, dirs_exist_ok=True)
         details.update(artifacts.read_json(folder / artifacts.TRAINING))
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check(examples: artifacts.Examples) -> None:
+    for part in ("train", "validation"):
+        if not examples.rows[part]:
+            raise UserError(f"there are no {part} examples; bring more data or change preprocess.{part}_days or _share")
+
+
+def _train(paths: Paths, config: TrainConfig) -> None:
+    if config.train.is_spread:
+        local.launch(paths, config)
+        return
+    # TensorFlow takes seconds to import, and memory: a step that only waits for others does without.
+    from components.train.process import train_process
+
+    train_process(paths, config)
 
 
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:

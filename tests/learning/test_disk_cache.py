@@ -133,7 +133,7 @@ def test_no_room_is_found_out_before_writing(tmp_path):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_no_room_while_writing_leaves_nothing(tmp_path, code):
-    with pytest.raises(UserError, match="make room there, or set train.cache to none"):
+    with pytest.raises(UserError, match=r"make room there, or set train\.cache to none"):
         disk_cache.columns(Chunks(1, error=OSError(code, "full")), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 

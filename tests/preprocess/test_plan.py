@@ -208,7 +208,9 @@ def test_unknown_class_is_refused(tmp_path):
 def regression(folder: Path, start: Start, shift: float) -> Plan:
     table = parcels(900, 0, 20)
     late = pa.array(np.random.default_rng(0).normal(size=900) + np.where(np.arange(900) < 360, 0, shift))
-    made_from = snapshot(folder / "data", "one", {"aa": table.set_column(table.schema.get_field_index("late"), "late", late)})
+    made_from = snapshot(
+        folder / "data", "one", {"aa": table.set_column(table.schema.get_field_index("late"), "late", late)}
+    )
     config = section(validation_days=3, heldout_days=5, replay_share=1.0)
     columns = {**config.data.columns, "late": config.data.columns["weight"]}
     data = config.data.model_copy(update={"task": "regression", "columns": columns})

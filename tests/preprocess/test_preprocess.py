@@ -231,12 +231,16 @@ def test_constants_that_drifted_too_far_are_learned_anew_from_all_rows(make, col
     made = make(made_from, base, cold.config, tmp_path)
     assert (made.examples.base_version, made.details["start"]) == (None, "cold")
     reason = made.details["start_reason"]
-    assert "since version 7 the mean of weight moved from" in reason and "above preprocess.max_constant_drift 3" in reason
+    assert (
+        "since version 7 the mean of weight moved from" in reason and "above preprocess.max_constant_drift 3" in reason
+    )
     assert [record.levelname for record in caplog.records if reason in record.message] == ["WARNING"]
     assert made.examples.rows["replay"] == 0
     assert made.examples.rows["train"] == made.labelled(0, 40).num_rows
     mean, std = moments_of(made.labelled(0, 40), "weight")
-    assert (made.transform.constants["weight"].mean, made.transform.constants["weight"].std) == pytest.approx((mean, std))
+    assert (made.transform.constants["weight"].mean, made.transform.constants["weight"].std) == pytest.approx(
+        (mean, std)
+    )
     assert made.transform.constants["town"].tokens != cold.transform.constants["town"].tokens
 
 

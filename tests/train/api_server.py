@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -66,7 +67,12 @@ def step_pod(**container: Any) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": STEP, "namespace": NAMESPACE, "uid": "uid-of-the-step", "labels": {"pipeline/runid": "r1"}},
+        "metadata": {
+            "name": STEP,
+            "namespace": NAMESPACE,
+            "uid": "uid-of-the-step",
+            "labels": {"pipeline/runid": "r1"},
+        },
         "spec": {
             "containers": [{"name": "wait", "image": "argoexec"}, main],
             "serviceAccountName": "pipeline-runner",
@@ -96,13 +102,15 @@ class ApiServer:
         self.script: Callable[[ApiServer, str], None] = lambda server, name: None
         self.fault: Callable[[str, str, dict[str, str]], Object | int | str | None] = lambda method, path, query: None
         """Called for each request; gives a code, a `Status`, or "drop" to answer with instead."""
+        self.mistakes: list[BaseException | None] = []
+        """What went wrong in this server itself."""
         self.changed = threading.Condition()
         self._version = 0
         self._history: list[tuple[int, Object]] = []
         self._schema = jsonschema.Draft202012Validator(strict_schema())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
         self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # A client that goes away is no news.
+        self._server.handle_error = lambda *_: self._note(sys.exc_info()[1])
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "ApiServer":
@@ -112,6 +120,12 @@ class ApiServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        assert not self.mistakes, self.mistakes
+
+    def _note(self, error: BaseException | None) -> None:
+        # A client that goes away is no news.
+        if not isinstance(error, OSError):
+            self.mistakes.append(error)
 
     # What the operator and the kubelet do.
 
@@ -156,7 +170,9 @@ class ApiServer:
         """Sets the state of a pod's container."""
         with self.changed:
             code = state.get("terminated", {}).get("exitCode")
-            phase = "Pending" if "waiting" in state else "Running" if code is None else "Failed" if code else "Succeeded"
+            phase = (
+                "Pending" if "waiting" in state else "Running" if code is None else "Failed" if code else "Succeeded"
+            )
             self.pods[pod]["status"] = {"phase": phase, "containerStatuses": [{"name": "tensorflow", "state": state}]}
             self.changed.notify_all()
 
@@ -202,12 +218,10 @@ class ApiServer:
                 del self.pods[pod]
             return self.jobs.pop(name)
 
-    def patch(self, name: str, operations: list[Object]) -> Object:
+    def patch(self, name: str, change: Object) -> Object:
         with self.changed:
-            for operation in operations:
-                assert operation["op"] == "add"
-                assert operation["path"] == "/metadata/ownerReferences"
-                self.jobs[name]["metadata"]["ownerReferences"] = operation["value"]
+            self.jobs[name]["metadata"].update(change.pop("metadata"))
+            assert not change, "only metadata is expected to be patched"
             self._save(name, "MODIFIED")
             return self.jobs[name]
 
@@ -218,14 +232,19 @@ class ApiServer:
         self.changed.notify_all()
 
     def events_since(self, version: int, name: str) -> list[Object]:
-        return [
-            event for at, event in self._history if at > version and event["object"]["metadata"]["name"] == name
-        ]
+        return [event for at, event in self._history if at > version and event["object"]["metadata"]["name"] == name]
 
 
 def status(code: int, message: str, reason: str) -> Object:
     """An error as the API server words it."""
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -264,7 +283,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == PODS:
             wanted = dict(pair.split("=") for pair in query["labelSelector"].split(","))
             with api.changed:
-                found = [pod for pod in api.pods.values() if wanted.items() <= pod["metadata"].get("labels", {}).items()]
+                found = [
+                    pod for pod in api.pods.values() if wanted.items() <= pod["metadata"].get("labels", {}).items()
+                ]
                 self._send(200, {"kind": "PodList", "items": copy.deepcopy(found)})
         elif path == EVENTS:
             self._send(200, {"kind": "EventList", "items": api.events})
@@ -279,7 +300,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             self._send(200, self.api.delete(name))
         elif self.command == "PATCH":
-            assert self.headers["Content-Type"] == "application/json-patch+json"
+            assert self.headers["Content-Type"] == "application/merge-patch+json"
             self._send(200, self.api.patch(name, body))
         else:
             self._send(200, self.api.jobs[name])

@@ -12,7 +12,7 @@ import numpy as np
 from components import artifacts
 from components.learning.config import WideDeep
 from components.train.config import Train, TrainConfig
-from components.train.process import Paths
+from components.train.paths import Paths
 from tests.learning.small import make_transform, write_examples
 
 ROOT = Path(__file__).parents[2]

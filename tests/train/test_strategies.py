@@ -6,13 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.errors import UserError
+from components.errors import PreemptedError, UserError
 from components.learning import place
-from components.learning.fit import PreemptedError
 from components.train import local
 from components.train.config import Train
 from components.train.process import rate_factor
@@ -61,7 +61,7 @@ def kill_a_worker(work) -> None:
         time.sleep(0.05)
     found = subprocess.run(["pgrep", "-f", "components.train .*" + str(work)], capture_output=True, text=True).stdout
     for pid in found.split():
-        environment = open(f"/proc/{pid}/environ", "rb").read().decode(errors="replace")
+        environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
         if '"task": {"type": "worker", "index": 0}' in environment:
             os.kill(int(pid), signal.SIGKILL)
 
@@ -137,7 +137,9 @@ def test_a_tpu_that_is_not_there_is_refused(tmp_path):
         train(made.paths.examples, made.paths.base, made.config, made.work, made.model)
 
 
-@pytest.mark.parametrize("text", ["{", '{"cluster": {}}', '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}'])
+@pytest.mark.parametrize(
+    "text", ["{", '{"cluster": {}}', '{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}']
+)
 def test_a_tf_config_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="TF_CONFIG is"):

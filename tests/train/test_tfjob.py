@@ -33,7 +33,10 @@ ALL_SETTINGS = TFJobSettings(
     memory="8Gi",
     gpus=2,
     node_selector={"pool": "gpu"},
-    tolerations=(Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"), Toleration(operator="Exists")),
+    tolerations=(
+        Toleration(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),
+        Toleration(operator="Exists"),
+    ),
     most_restarts=3,
     max_hours=1.5,
     patience_minutes=1,
@@ -101,7 +104,9 @@ def test_a_manifest_fits_the_schema_of_the_crd(roles: dict[str, int], settings: 
     metadata = manifest.pop("metadata")
     jsonschema.validate({**manifest, "metadata": {}}, strict_schema())
     assert {role: spec["replicas"] for role, spec in manifest["spec"]["tfReplicaSpecs"].items()} == roles
-    assert all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value) for value in metadata["labels"].values())
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value) for value in metadata["labels"].values()
+    )
 
 
 def test_the_schema_refuses_what_the_operator_does_not_know() -> None:
@@ -250,7 +255,9 @@ def test_a_job_over_its_deadline(server: ApiServer) -> None:
         server.make_pods(name)
         for pod in [pod for pod in server.pods if pod != STEP]:
             del server.pods[pod]
-        server.condition(name, "Failed", message="Job x has failed because it was active longer than specified deadline")
+        server.condition(
+            name, "Failed", message="Job x has failed because it was active longer than specified deadline"
+        )
 
     server.script = script
     with pytest.raises(UserError, match="was active longer than specified deadline"):
@@ -355,7 +362,9 @@ def test_a_long_outage_ends_the_step(server: ApiServer, monkeypatch: pytest.Monk
     monkeypatch.setattr("components.train.tfjob.CANCEL_S", 0.1)
     server.script = lambda server, name: server.make_pods(name) and None
     server.fault = lambda method, path, query: 503 if server.jobs else None
-    with pytest.raises(UserError, match=r"API server of Kubernetes was away for .* minutes \(503 Service Unavailable\)"):
+    with pytest.raises(
+        UserError, match=r"API server of Kubernetes was away for .* minutes \(503 Service Unavailable\)"
+    ):
         run()
 
 
@@ -493,7 +502,9 @@ def test_an_image_that_cannot_be_pulled(server: ApiServer) -> None:
             server.make_pod(name, index=index, state={"waiting": waiting})
 
     server.script = script
-    with pytest.raises(UserError, match=r"worker-0 of TFJob .* cannot start \(ImagePullBackOff: Back-off pulling image"):
+    with pytest.raises(
+        UserError, match=r"worker-0 of TFJob .* cannot start \(ImagePullBackOff: Back-off pulling image"
+    ):
         run(IMPATIENT)
     assert not server.jobs
 

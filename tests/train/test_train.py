@@ -11,7 +11,9 @@ from components.learning import networks, weights
 from components.learning.config import Mlp, WideDeep
 from components.learning.legacy_keras import tf
 from components.train.config import Train, TrainConfig
-from components.train.train import batch_size, choose_start, train
+from components.train.material import batch_size
+from components.train.process import choose_start
+from components.train.train import train
 from tests.learning.small import CITIES, make_transform, write_examples
 
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)

@@ -1,0 +1,105 @@
+"""The share of an epoch's time that is lost to input.
+
+The pipeline of `components/train/process.py` (`Reader`, `from_columns`) beside one batch that is taken again and again,
+both through the same compiled steps of one `Loop`. The first epoch begins before the TFRecords are opened.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks.training.claims import Claim, at_most
+from benchmarks.training.flights import ALL_MONTHS, Flights, train_config
+from components.artifacts import Examples
+from components.learning.input import BEGINNING, Columns, Position, Reader, Share, from_columns
+from components.learning.legacy_keras import tf
+from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
+from components.learning.networks import NetworkSpec
+from components.learning.place import take
+
+BATCHES = (512, 2048)
+LATER_EPOCHS = 3
+MAX_FIRST, MAX_LATER = 0.35, 0.05
+RATE = Rate(1e-3)
+SEED = 0
+
+
+@dataclass
+class Times:
+    """Seconds of an epoch, each round."""
+
+    batch: int
+    rows: int
+    repeated: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)
+
+    def lost(self, seconds: list[float]) -> float:
+        """Share of the best of these that the repeated batch does not need."""
+        return 1 - min(self.repeated) / min(seconds)
+
+
+def measure(flights: Flights, rounds: int) -> tuple[list[Table], list[Claim]]:
+    """Epochs of real and of repeated input in turns."""
+    folder = flights.examples("all", ALL_MONTHS)
+    found = [_times(folder, batch, rounds) for batch in BATCHES]
+    claims = []
+    for times in found:
+        claims += [
+            at_most(f"input, batch {times.batch}, first epoch", times.lost(times.first), MAX_FIRST, ".1%"),
+            at_most(f"input, batch {times.batch}, later epochs", times.lost(times.later), MAX_LATER, ".1%"),
+        ]
+    return [_table(found)], claims
+
+
+def _times(folder: Path, batch: int, rounds: int) -> Times:
+    examples = Examples.read(folder)
+    rows = examples.rows["train"]
+    steps = math.ceil(rows / batch)
+    place = take("single")
+    loop = Loop(NetworkSpec.of(train_config().network, examples), place, SEED)
+
+    def real(share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
+        return from_columns(Reader(folder, examples, ("train",), share).columns(), sizes, SEED, position)
+
+    def repeated(_share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
+        return from_columns(some, sizes, SEED, position).take(1).cache().repeat()
+
+    some: Columns = Reader(folder, examples, ("train",)).columns(batch)
+    again = loop.batches(Material(repeated, rows, steps), BEGINNING)
+    _epoch(loop, again, steps)  # traces
+    times = Times(batch, rows)
+    for _ in range(rounds):
+        times.repeated.append(_epoch(loop, again, steps))
+        start_s = time.perf_counter()
+        batches = loop.batches(Material(real, rows, steps), BEGINNING)
+        _epoch(loop, batches, steps)
+        times.first.append(time.perf_counter() - start_s)
+        for _ in range(LATER_EPOCHS):
+            times.later.append(_epoch(loop, batches, steps))
+            times.repeated.append(_epoch(loop, again, steps))
+    return times
+
+
+def _epoch(loop: Loop, batches: Iterator[Any], steps: int) -> float:
+    start_s = time.perf_counter()
+    for done in range(0, steps, STEPS_PER_CALL):
+        loop.take(batches, min(STEPS_PER_CALL, steps - done), RATE)
+    return time.perf_counter() - start_s
+
+
+def _table(found: list[Times]) -> Table:
+    table = Table("batch", "one batch again: examples/s", "first epoch", "lost", "later epochs", "lost")
+    table.title = "input: the best epoch of each kind"
+    for times in found:
+        cells = [f"{times.rows / min(times.repeated):,.0f}"]
+        for seconds in (times.first, times.later):
+            cells += [f"{times.rows / min(seconds):,.0f}", f"{times.lost(seconds):.1%}"]
+        table.add_row(str(times.batch), *cells)
+    return table
