@@ -78,7 +78,8 @@ class Loop:
                 self._optimizer = tf_keras.mixed_precision.LossScaleOptimizer(self._optimizer)
             self._optimizer.build(self._network.trainable_variables)
         self._scales_loss = arithmetic.precision == "float16"
-        self._replica_step = tf.function(self._step, jit_compile=True) if arithmetic.xla else self._step
+        # Not the whole step: a compiled function cannot write the variables of another device.
+        self._differentiate = tf.function(self._gradients, jit_compile=True) if arithmetic.xla else self._gradients
         self._steps = tf.function(self._take_steps)
 
     @property
@@ -97,14 +98,22 @@ class Loop:
 
     def optimizer(self) -> State:
         """The optimizer's state."""
-        return variables.read(self._optimizer.variables)
+        return variables.read(self._optimizer_variables())
 
     def restore(self, weights: State, optimizer: State | None = None) -> None:
         """Gives the network its weights, and the optimizer its state; what the state lacks keeps its value."""
         variables.write(self._network.variables, weights)
         if optimizer is not None:
-            known = [variable for variable in self._optimizer.variables if variables.name_of(variable) in optimizer]
-            variables.write(known, optimizer)
+            own = self._optimizer_variables()
+            variables.write([variable for variable in own if variables.name_of(variable) in optimizer], optimizer)
+
+    def _optimizer_variables(self) -> list[tf.Variable]:
+        """With the scale of the loss, which the optimizer does not count among its own."""
+        own = list(self._optimizer.variables)
+        if not self._scales_loss:
+            return own
+        scale = self._optimizer._loss_scale  # there is no public name for its variables
+        return [*own, scale.current_loss_scale, scale.counter]
 
     def batches(self, material: Material, position: Position) -> Iterator[Any]:
         """What `take` takes its batches from.
@@ -134,7 +143,7 @@ class Loop:
         total = tf.constant(0.0)
         for _ in tf.range(steps):
             self._set_rate(start, first, fall)
-            losses = strategy.run(self._replica_step, args=next(batches))
+            losses = strategy.run(self._step, args=next(batches))
             total += strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
         return total
 
@@ -145,17 +154,22 @@ class Loop:
 
     def _step(self, inputs: dict[str, tf.Tensor], label: tf.Tensor) -> tf.Tensor:
         """One step of one replica; its share of the step's mean loss."""
-        trained = self._network.trainable_variables
-        with tf.GradientTape() as tape, masks_of(self._mask_seed()):
+        loss, gradients = self._differentiate(inputs, label, self._mask_seed())
+        if self._scales_loss:
+            gradients = self._optimizer.get_unscaled_gradients(gradients)
+        self._optimizer.apply_gradients(zip(gradients, self._network.trainable_variables))
+        return loss
+
+    def _gradients(
+        self, inputs: dict[str, tf.Tensor], label: tf.Tensor, mask_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The replica's share of the mean loss, and its gradients, scaled as the loss is."""
+        with tf.GradientTape() as tape, masks_of(mask_seed):
             predicted = self._network(inputs, training=True)
             loss = tf.reduce_mean(example_losses(self._spec, label, predicted)) / self.place.replicas
             penalised = tf.add_n([loss, *(penalty / self.place.replicas for penalty in self._network.losses)])
             scaled = self._optimizer.get_scaled_loss(penalised) if self._scales_loss else penalised
-        gradients = tape.gradient(scaled, trained)
-        if self._scales_loss:
-            gradients = self._optimizer.get_unscaled_gradients(gradients)
-        self._optimizer.apply_gradients(zip(gradients, trained))
-        return loss
+        return loss, tape.gradient(scaled, self._network.trainable_variables)
 
     def _mask_seed(self) -> tf.Tensor:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group

@@ -93,6 +93,8 @@ class Train(Section):
                 f"workers is {self.workers}, but strategy {self.strategy} has one process; "
                 "use auto, multi_worker or parameter_server"
             )
+        if self.precision == "float16" and self.strategy == "parameter_server":
+            raise ValueError("precision float16 scales losses, which strategy parameter_server cannot; use bfloat16")
         if self.deterministic and (self.workers > 1 or self.strategy in SPREAD):
             raise ValueError("deterministic is true, but several processes train; set it to false")
         return self

@@ -149,10 +149,15 @@ NETWORKS = (
 )
 
 
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda network: network.kind)
+def plain(request, examples):
+    """A network, and the loss that it reaches in float32."""
+    return request.param, trained(examples, request.param, FLOAT32)[1]
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.kind)
-def test_mixed_precision_learns_what_float32_learns_and_leaves_float32(examples, network, precision):
-    _, expected, _, _ = trained(examples, network, FLOAT32)
+def test_mixed_precision_learns_what_float32_learns_and_leaves_float32(examples, plain, precision):
+    network, expected = plain
     first, last, trains, spec = trained(examples, network, Arithmetic(precision))
     assert last < 0.8 * first
     assert last == pytest.approx(expected, abs=0.05)
@@ -160,7 +165,6 @@ def test_mixed_precision_learns_what_float32_learns_and_leaves_float32(examples,
     assert trains.weights().keys() == {variable.name for variable in networks.build(spec).variables}
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.kind)
-def test_compiled_steps_learn_what_the_others_learn(examples, network):
-    _, expected, _, _ = trained(examples, network, FLOAT32)
+def test_compiled_steps_learn_what_the_others_learn(examples, plain):
+    network, expected = plain
     assert trained(examples, network, Arithmetic("float32", xla=True))[1] == pytest.approx(expected, abs=0.05)

@@ -10,6 +10,7 @@ from components.errors import PreemptedError, UserError
 from components.learning.config import Mlp
 from components.learning.fit import Budget, Schedule
 from components.learning.legacy_keras import tf
+from components.learning.loop import Arithmetic
 from components.learning.objective import Judge
 from components.learning.place import Place, cpus
 from tests.learning.courses import Course, same
@@ -191,3 +192,21 @@ def test_checkpoints_leave_no_other_files(tmp_path):
 def test_mirrored_replicas_learn_what_one_learns(tmp_path):
     place = Place("mirrored", tf.distribute.MirroredStrategy(cpus()))
     assert Course(tmp_path, place=place).run().history[-1].validation_metric > 0.95
+
+
+@pytest.mark.parametrize("arithmetic", [Arithmetic("float16"), Arithmetic("bfloat16"), Arithmetic("float32", xla=True)])
+def test_interruptions_change_nothing_in_other_arithmetic(tmp_path, arithmetic):
+    schedule = Schedule(epochs=2, learning_rate=0.01, patience=2)
+    whole, halves = (Course(tmp_path / name, network=NETWORK, arithmetic=arithmetic) for name in ("whole", "halves"))
+    whole.run(schedule)
+    with pytest.raises(PreemptedError):
+        halves.run(schedule, told=Told(1))
+    halves.run(schedule)
+    assert same(halves.state, whole.state)
+    assert all(values.dtype == np.float32 for values in whole.state[0].values())
+
+
+def test_xla_compiles_the_steps_of_mirrored_replicas(tmp_path):
+    place = Place("mirrored", tf.distribute.MirroredStrategy(cpus()))
+    course = Course(tmp_path, place=place, arithmetic=Arithmetic("float32", xla=True))
+    assert course.run(Schedule(epochs=5, learning_rate=0.01, patience=5)).history[-1].validation_metric > 0.9

@@ -416,22 +416,29 @@ def test_a_job_that_is_being_deleted_is_waited_for(server: ApiServer) -> None:
 
 def test_a_creation_whose_answer_is_lost_makes_one_job(server: ApiServer) -> None:
     def breaks(method: str, path: str, query: dict[str, str]) -> Any:
-        if method == "POST" and not server.jobs:
+        if method == "POST" and len(server.seen("POST", JOBS)) == 1:
             server.create(server.requests[-1][3])
             return "drop"
         return None
 
-    server.script, server.fault = succeeds, breaks
+    def script(server: ApiServer, name: str) -> None:
+        # The job runs until the step has found it.
+        wait_until(lambda: server.seen("PATCH", f"{JOBS}/{NAME}"))
+        succeeds(server, name)
+
+    server.script, server.fault = script, breaks
     run()
+    assert len(server.seen("DELETE", f"{JOBS}/{NAME}")) == 1
     assert not server.jobs
 
 
 PROGRAM = """
-import logging, sys
+import logging, signal, sys
 from pathlib import Path
 from components.train import tfjob
 from components.train.tfjob_config import TFJobSettings
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
 try:
     tfjob.launch(["-m", "x"], [Path("/mnt/work")], {"Worker": 2}, "0123456789abcdef", TFJobSettings())
 except tfjob.InterruptedTrainingError as error:
@@ -587,7 +594,7 @@ def test_outside_of_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         run()
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(is_so: Callable[[], object]) -> None:
     ends = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < ends
