@@ -9,7 +9,7 @@ from typing import Any
 
 from components import artifacts
 from components.train.config import TrainConfig
-from components.train.process import Paths
+from components.train.paths import Paths
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("components.train",)

@@ -2,9 +2,9 @@
 
 Ours is `python -m components.train` on an artifact of preprocess. The tutorials' is Keras `fit` on the same examples,
 written with one scalar feature for each column, that are read as the Keras guide to TFRecords does: `TFRecordDataset`,
-`map(parse)` one by one, `shuffle`, `batch`, `prefetch`. The network, the batch, the epochs and the validation after each
-epoch are the same; both are timed in a process of their own, from before the first file is opened to the end of the
-last validation, tracing included and imports not.
+`map(parse)` one by one, `shuffle`, `batch`, `prefetch`. The network, the batch, the epochs and the validation after
+each epoch are the same; both are timed in a process of their own, from before the first file is opened to the end of
+the last validation, tracing included and imports not.
 
     python -m benchmarks.training.speed EXAMPLES RECORDS --batch N --epochs N
 
@@ -99,7 +99,9 @@ def _write_named(folder: Path, records: Path) -> None:
         for name, rows in zip(examples.shards[part], pieces):
             ends = np.arange(len(rows) + 1)
             lists = {
-                key: pa.LargeListArray.from_arrays(ends, values[rows].astype(np.int64 if values.dtype.kind == "i" else np.float32))
+                key: pa.LargeListArray.from_arrays(
+                    ends, values[rows].astype(np.int64 if values.dtype.kind == "i" else np.float32)
+                )
                 for key, values in scalars.items()
             }
             if not (records / name).exists():

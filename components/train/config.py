@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from components.learning.config import Network
 from components.schema import Section
+from components.train.tfjob_config import TFJobSettings
 
 SPREAD = ("multi_worker", "parameter_server")
 """Strategies with several processes."""
@@ -40,7 +41,8 @@ class Train(Section):
     launch: Literal["local", "tfjob"] = Field(
         "local", description="where several processes run: on this machine, or as a TFJob of the training operator"
     )
-    workers: int = Field(1, ge=1, le=1000, description="processes that train; more than 1 for the last resort")
+    tfjob: TFJobSettings = Field(default_factory=TFJobSettings)
+    workers: int = Field(1, ge=1, le=1000, description="processes that train; the last resort where one machine is not enough")
     parameter_servers: int = Field(1, ge=1, le=1000, description="processes that hold weights (parameter_server only)")
     batch_size: int | None = Field(
         None,
@@ -93,6 +95,8 @@ class Train(Section):
                 f"workers is {self.workers}, but strategy {self.strategy} has one process; "
                 "use auto, multi_worker or parameter_server"
             )
+        if self.launch == "tfjob" and (not self.is_spread or self.process_count < 2):
+            raise ValueError("launch is tfjob, but one process trains; raise workers, or set launch to local")
         if self.precision == "float16" and self.strategy == "parameter_server":
             raise ValueError("precision float16 scales losses, which strategy parameter_server cannot; use bfloat16")
         if self.deterministic and (self.workers > 1 or self.strategy in SPREAD):

@@ -70,14 +70,13 @@ def launch(paths: Paths, config: TrainConfig) -> None:
         UserError: a process failed; in its last words.
         PreemptedError: this process was told to end; the checkpoint is saved.
     """
-    file = paths.scratch / "config.json"
-    artifacts.write_bytes(file, config.to_json().encode())
+    artifacts.write_bytes(paths.config, config.to_json().encode())
     cluster = _cluster(tasks(config.train))
     with contextlib.ExitStack() as stack:
-        processes = [_start(task, cluster, paths, file, stack) for task in tasks(config.train)]
+        processes = [_start(task, cluster, paths, stack) for task in tasks(config.train)]
         stack.callback(_end_all, processes)
         with _passes_on_sigterm(processes) as told:
-            _wait(processes, config.train, lambda task: _start(task, cluster, paths, file, stack), told)
+            _wait(processes, config.train, lambda task: _start(task, cluster, paths, stack), told)
 
 
 def _cluster(of: list[Task]) -> dict[str, list[str]]:
@@ -91,15 +90,11 @@ def _cluster(of: list[Task]) -> dict[str, list[str]]:
     return found
 
 
-def _start(
-    task: Task, cluster: Mapping[str, list[str]], paths: Paths, config: Path, stack: contextlib.ExitStack
-) -> _Process:
+def _start(task: Task, cluster: Mapping[str, list[str]], paths: Paths, stack: contextlib.ExitStack) -> _Process:
     described = {"cluster": cluster, "task": {"type": task.type, "index": task.index}}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "TF_CONFIG": json.dumps(described), "PYTHONPATH": path}
-    arguments = {"--examples": paths.examples, "--base": paths.base, "--scratch": paths.scratch, "--log": paths.log}
-    command = [sys.executable, "-m", "components.train", "--until-stdin-ends", "--config", str(config)]
-    command += [str(part) for pair in arguments.items() for part in pair]
+    command = [sys.executable, *paths.command, "--until-stdin-ends"]
     file = paths.scratch / LOGS / f"{task.name}.log"
     file.parent.mkdir(parents=True, exist_ok=True)
     output = stack.enter_context(file.open("ab"))

@@ -18,6 +18,18 @@ class Paths:
     """For TensorBoard."""
 
     @property
+    def config(self) -> Path:
+        """JSON of the sections that a training process reads."""
+        return self.scratch / "config.json"
+
+    @property
+    def command(self) -> list[str]:
+        """What starts a training process, after `python`."""
+        folders = {"examples": self.examples, "base": self.base, "scratch": self.scratch, "log": self.log}
+        named = [part for name, folder in folders.items() for part in (f"--{name}", str(folder))]
+        return ["-m", "components.train", "--config", str(self.config), *named]
+
+    @property
     def checkpoint(self) -> Path:
         """How far the training is."""
         return self.scratch / "checkpoint"

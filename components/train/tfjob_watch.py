@@ -78,7 +78,7 @@ class Watcher:
 
     def _check_starts(self, pods: list[Object]) -> None:
         waiting = {pod["metadata"]["name"]: why for pod in pods for why in _reasons(pod)}
-        for name in {*self._since} - {*waiting}:
+        for name in {*self._since} - {*waiting, self._name}:
             del self._since[name]
         for name, why in waiting.items():
             self._say(name + why, f"pod {name} cannot start: {why}")

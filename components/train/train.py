@@ -4,11 +4,12 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from components import artifacts
 from components.errors import UserError
-from components.train import local
+from components.train import local, tfjob
 from components.train.config import TrainConfig
 from components.train.paths import Paths
 
@@ -52,13 +53,30 @@ def _check(examples: artifacts.Examples) -> None:
 
 
 def _train(paths: Paths, config: TrainConfig) -> None:
-    if config.train.is_spread:
+    if config.train.launch == "tfjob":
+        _train_in_pods(paths, config)
+    elif config.train.is_spread:
         local.launch(paths, config)
-        return
-    # TensorFlow takes seconds to import, and memory: a step that only waits for others does without.
-    from components.train.process import train_process
+    else:
+        # TensorFlow takes seconds to import, and memory: a step that only waits for others does without.
+        from components.train.process import train_process
 
-    train_process(paths, config)
+        train_process(paths, config)
+
+
+def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
+    """Copies what the pods read to where they all see it, unless an earlier try has."""
+    shared = replace(paths, examples=paths.scratch / "examples", base=paths.scratch / "base")
+    for source, target in ((paths.examples, shared.examples), (paths.base, shared.base)):
+        if not target.exists():
+            with artifacts.atomic_folder(target) as folder:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+    artifacts.write_bytes(paths.config, config.to_json().encode())
+    roles = {"Worker": config.train.workers}
+    if config.train.strategy == "parameter_server":
+        roles = {"Chief": 1, **roles, "PS": config.train.parameter_servers}
+    folders = [paths.scratch, paths.log]
+    tfjob.launch(shared.command, folders, roles, paths.scratch.name, config.train.tfjob)
 
 
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:
