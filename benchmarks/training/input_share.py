@@ -1,10 +1,9 @@
 """The share of an epoch's time that is lost to input.
 
-The pipeline of `components/train/process.py` (`Reader`, `from_columns`) beside one batch that is taken again and again,
-both through the same compiled steps of one `Loop`. The first epoch begins before the TFRecords are opened.
+What the step trains on (`components/train/material.py`) beside one batch that is taken again and again, both through
+the same compiled steps of one `Loop`. The first epoch begins before the TFRecords are opened.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,11 +16,13 @@ from rich.table import Table
 from benchmarks.training.claims import Claim, at_most
 from benchmarks.training.flights import ALL_MONTHS, Flights, train_config
 from components.artifacts import Examples
-from components.learning.input import BEGINNING, Columns, Position, Reader, Share, from_columns
+from components.learning.input import BEGINNING, Position, Reader, Share, from_columns
 from components.learning.legacy_keras import tf
 from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
 from components.learning.networks import NetworkSpec
 from components.learning.place import take
+from components.train.material import Materials
+from components.train.paths import Paths
 
 BATCHES = (512, 2048)
 LATER_EPOCHS = 3
@@ -59,26 +60,22 @@ def measure(flights: Flights, rounds: int) -> tuple[list[Table], list[Claim]]:
 
 
 def _times(folder: Path, batch: int, rounds: int) -> Times:
-    examples = Examples.read(folder)
-    rows = examples.rows["train"]
-    steps = math.ceil(rows / batch)
-    place = take("single")
-    loop = Loop(NetworkSpec.of(train_config().network, examples), place, SEED)
-
-    def real(share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
-        return from_columns(Reader(folder, examples, ("train",), share).columns(), sizes, SEED, position)
+    examples, config, place = Examples.read(folder), train_config(batch_size=batch, cache="memory"), take("single")
+    real = Materials(Paths(folder, folder, folder, folder), examples, config.train, place).of("train")
+    steps = real.steps
+    loop = Loop(NetworkSpec.of(config.network, examples), place, SEED)
 
     def repeated(_share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
         return from_columns(some, sizes, SEED, position).take(1).cache().repeat()
 
-    some: Columns = Reader(folder, examples, ("train",)).columns(batch)
-    again = loop.batches(Material(repeated, rows, steps), BEGINNING)
+    some = Reader(folder, examples, ("train",)).columns(batch)
+    again = loop.batches(Material(repeated, real.rows, steps), BEGINNING)
     _epoch(loop, again, steps)  # traces
-    times = Times(batch, rows)
+    times = Times(batch, real.rows)
     for _ in range(rounds):
         times.repeated.append(_epoch(loop, again, steps))
         start_s = time.perf_counter()
-        batches = loop.batches(Material(real, rows, steps), BEGINNING)
+        batches = loop.batches(real, BEGINNING)
         _epoch(loop, batches, steps)
         times.first.append(time.perf_counter() - start_s)
         for _ in range(LATER_EPOCHS):

@@ -56,8 +56,6 @@ class Kill:
     """Since the start of the process."""
     stage: str
     lost_steps: int
-    lost_s: float
-    """Since the last checkpoint, or the first batch."""
 
 
 @dataclass
@@ -113,7 +111,7 @@ def _train(paths: Paths, moments: random.Random, whole_s: float, kills: list[Kil
 
 
 def _start(paths: Paths) -> subprocess.Popen[bytes]:
-    return start(paths, train_config(**CONFIG), ("benchmarks.training.counted", str(_notes(paths))))
+    return start(paths, train_config(**CONFIG), ("-m", "benchmarks.training.counted", str(_notes(paths))))
 
 
 def _notes(paths: Paths) -> Path:
@@ -131,10 +129,10 @@ def _cost(events: list[Event], start_s: float, killed_s: float) -> Kill:
     own = [event for event in events if event.at_s >= start_s]
     marks = [place for place, event in enumerate(own) if event.name != "steps"]
     if not marks:
-        return Kill(killed_s - start_s, "start-up", 0, 0.0)
+        return Kill(killed_s - start_s, "start-up", 0)
     since = own[marks[-1] :]
     stage = "training" if any(event.name == "steps" for event in own) else "first step"
-    return Kill(killed_s - start_s, stage, sum(event.steps for event in since), killed_s - since[0].at_s)
+    return Kill(killed_s - start_s, stage, sum(event.steps for event in since))
 
 
 def _steps_per_s(events: list[Event]) -> float:
@@ -172,12 +170,11 @@ def _claims(outcome: Outcome, interval_steps: float) -> list[Claim]:
 
 
 def _table(outcome: Outcome, whole_s: float) -> Table:
-    table = Table("killed in", "kills", "steps trained again, mean", "most", "seconds since the last checkpoint, most")
+    table = Table("killed in", "kills", "steps trained again, mean", "most")
     table.title = f"{len(outcome.kills)} kills in {outcome.trainings} trainings of {whole_s:.0f} s"
     for stage in ("start-up", "first step", "training"):
         kills = [kill for kill in outcome.kills if kill.stage == stage]
         steps = [kill.lost_steps for kill in kills] or [0]
-        longest_s = max((kill.lost_s for kill in kills), default=0.0)
-        table.add_row(stage, str(len(kills)), f"{np.mean(steps):.0f}", str(max(steps)), f"{longest_s:.1f}")
+        table.add_row(stage, str(len(kills)), f"{np.mean(steps):.0f}", str(max(steps)))
     table.caption = f"a checkpoint every {INTERVAL_S:g} s"
     return table

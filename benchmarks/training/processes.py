@@ -12,7 +12,7 @@ from components.train.config import TrainConfig
 from components.train.paths import Paths
 
 ROOT = Path(__file__).parents[2]
-TRAIN = ("components.train",)
+USUAL = ("-m", "components.train")
 
 
 def paths_in(folder: Path, examples: Path, base: Path) -> Paths:
@@ -22,25 +22,22 @@ def paths_in(folder: Path, examples: Path, base: Path) -> Paths:
 
 
 def start(
-    paths: Paths, config: TrainConfig, module: Sequence[str] = TRAIN, cores: Sequence[int] = ()
+    paths: Paths, config: TrainConfig, instead: Sequence[str] = USUAL, cores: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """Starts a process that trains alone.
 
     Args:
         paths: what it reads and writes; what it says goes into `said.txt` beside the scratch folder.
         config: the network and how it is fitted.
-        module: what to run, with arguments before the usual ones.
+        instead: what to run in the place of `-m components.train`, with the same arguments.
         cores: the processor's cores that it may use; none given: all.
     """
-    file = paths.scratch.parent / "config.json"
-    file.write_text(config.to_json(), encoding="utf-8")
-    folders = {"examples": paths.examples, "base": paths.base, "scratch": paths.scratch, "log": paths.log}
-    arguments = [str(part) for name, folder in folders.items() for part in (f"--{name}", folder)]
-    command = [sys.executable, "-m", *module, "--config", str(file), *arguments]
+    paths.config.write_text(config.to_json(), encoding="utf-8")
+    command = [sys.executable, *instead, *paths.command[len(USUAL) :]]
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores))] if cores else []
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with (paths.scratch.parent / "said.txt").open("ab") as said:
-        return subprocess.Popen([*pinned, *command], stdout=said, stderr=said, env=environment)
+    with said(paths).open("ab") as output:
+        return subprocess.Popen([*pinned, *command], stdout=output, stderr=output, env=environment)
 
 
 def run(paths: Paths, config: TrainConfig, cores: Sequence[int] = ()) -> dict[str, Any]:
@@ -60,8 +57,13 @@ def wait(process: subprocess.Popen[bytes], paths: Paths) -> None:
         RuntimeError: it failed, with its last words.
     """
     if process.wait():
-        said = (paths.scratch.parent / "said.txt").read_text(encoding="utf-8", errors="replace")
-        raise RuntimeError(f"training ended with code {process.returncode}: {said[-2000:]}")
+        words = said(paths).read_text(encoding="utf-8", errors="replace")
+        raise RuntimeError(f"training ended with code {process.returncode}: {words[-2000:]}")
+
+
+def said(paths: Paths) -> Path:
+    """What the processes of a training say."""
+    return paths.scratch.parent / "said.txt"
 
 
 def details(model: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from components.features.declaration import Moments
+from components.features.declaration import Bounds, Moments
 from components.features.numeric import CONSTANT_SPREAD
 
 FEWEST_VALUES = 100
@@ -48,22 +48,25 @@ def of_moments(name: str, base: Moments, mean: float, std: float) -> Drift:
     return Drift(name, spread, f"the deviation of {name} went from {deviation:.6g} to {std:.6g}")
 
 
-def of_bounds(name: str, buckets: int, below: Sequence[float], up_to: Sequence[float]) -> Drift:
+def of_bounds(name: str, base: Bounds, below: Sequence[float], up_to: Sequence[float]) -> Drift:
     """The shift of a normal distribution that moves as many rows over a bound as lie on its wrong side now.
 
-    Of n - 1 distinct bounds for n buckets, the k-th had k/n of the rows below it. Where equal values made some bounds
-    one, it is not known which k are left, and the drift is the least that there can be.
+    A bound that is the i-th to k-th of n quantiles had at most i/(n+1) of the rows below it, and at least k/(n+1) below
+    it or equal to it.
 
     Args:
         name: of the feature.
-        buckets: as declared.
+        base: its constants.
         below: for each bound the share of the new values below it.
         up_to: for each bound the share of the new values below it or equal to it.
     """
-    lost = buckets - 1 - len(below)
-    moved = 0.0 if below else 1.0  # no bounds: there were no values
-    for index, (less, least) in enumerate(zip(below, up_to)):
-        moved = max(moved, less - (index + 1 + lost) / buckets, (index + 1) / buckets - least)
+    quantiles = base.quantiles or (1,) * len(base.bounds)
+    buckets = sum(quantiles) + 1
+    moved = 0.0 if quantiles else 1.0  # no bounds: there were no values
+    passed = 0
+    for equal, less, at_most in zip(quantiles, below, up_to):
+        moved = max(moved, less - (passed + 1) / buckets, (passed + equal) / buckets - at_most)
+        passed += equal
     deviations = 2 * NormalDist().inv_cdf((1 + min(moved, LARGEST_SHARE)) / 2)
     return Drift(name, deviations, f"{moved:.0%} of the values of {name} moved over a bound of its buckets")
 

@@ -18,7 +18,6 @@ from components.features.columns import Data
 from components.features.columns_tf import RawTensors
 from components.features.declaration import Bounds, Constants, Moments
 from components.features.declared import AnyFeature
-from components.features.numeric import Numeric
 from components.features.prepare_tf import prepare
 from components.preprocess.drift import FEWEST_VALUES, Drift, of_bounds, of_moments
 
@@ -83,5 +82,5 @@ class DriftAnalysis:
     def _drift(self, feature: AnyFeature, mean: float, std: float, shares: list[float]) -> Drift:
         known = self._known[feature.name]
         if isinstance(known, Bounds):
-            return of_bounds(feature.name, cast(int, cast(Numeric, feature).buckets), shares[::2], shares[1::2])
+            return of_bounds(feature.name, known, shares[::2], shares[1::2])
         return of_moments(feature.name, cast(Moments, known), mean, std)

@@ -169,4 +169,15 @@ def _setting(value: Any) -> str:
 def _layers(train: dict[str, Any]) -> Html:
     layers = fields.table(train, "layers")
     kinds = [("reused", "Reused as they were:"), ("remapped", "Remapped by token:"), ("new", "New:")]
-    return element("div", *(chips(title, fields.names(layers, key)) for key, title in kinds)) if layers else EMPTY
+    if not layers:
+        return EMPTY
+    rows = [
+        [name, fmt.count(fields.number(one, "kept")), fmt.count(fields.number(one, "new"))]
+        for name, one in list(fields.tables(layers, "rows").items())[:MOST_VOCABULARIES]
+    ]
+    return element(
+        "div",
+        *(chips(title, fields.names(layers, key)) for key, title in kinds),
+        facts([("Optimizer state", fields.text(layers, "optimizer"))]),
+        table(["Feature", "Rows kept", "Rows new"], rows, ["Rows kept", "Rows new"]),
+    )

@@ -2,8 +2,8 @@
 
     python -m components.train --examples DIR --base DIR --scratch DIR --log DIR --config FILE
 
-Ends with 0 when the training is done, with 143 when it was told to end and has saved its checkpoint, so that whoever
-restarts on such codes does, and with 1 on an error, which would come again.
+Ends with 0 when the training is done and with 1 on an error, which would come again. Other codes are for trying again:
+143 when the process was told to end and has saved its checkpoint, 144 when it lost the others.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from components.train.config import TrainConfig
 from components.train.paths import Paths
 
 PREEMPTED = 128 + 15
+LOST = PREEMPTED + 1
 
 
 def main() -> int:
@@ -50,7 +51,17 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", flush=True)
         return 1
+    except _lost_errors() as error:
+        print(f"error: another process of the training is gone ({str(error).partition(chr(10))[0]})", flush=True)
+        return LOST
     return 0
+
+
+def _lost_errors() -> tuple[type[Exception], ...]:
+    """What TensorFlow raises in a process whose peers are gone."""
+    from components.learning.legacy_keras import tf
+
+    return tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError
 
 
 def _end_with_stdin() -> None:

@@ -42,7 +42,9 @@ class Train(Section):
         "local", description="where several processes run: on this machine, or as a TFJob of the training operator"
     )
     tfjob: TFJobSettings = Field(default_factory=TFJobSettings)
-    workers: int = Field(1, ge=1, le=1000, description="processes that train; the last resort where one machine is not enough")
+    workers: int = Field(
+        1, ge=1, le=1000, description="processes that train; the last resort where one machine is not enough"
+    )
     parameter_servers: int = Field(1, ge=1, le=1000, description="processes that hold weights (parameter_server only)")
     batch_size: int | None = Field(
         None,
@@ -54,6 +56,21 @@ class Train(Section):
     epochs: int = Field(50, ge=1, le=10_000, description="most epochs; training usually ends before")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size at the beginning of a cold start")
     warm_learning_rate: float = Field(5e-4, gt=0, le=1, description="the same where training starts from a base")
+    changed_network: Literal["cold", "refuse"] = Field(
+        "cold",
+        description="what happens where the weights of the base do not fit the network: training starts anew, on all "
+        "rows, or ends in an error; another dropout or l2 is no change",
+    )
+    shrink: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="what a warm start multiplies the base's weights by, those of ids left out (Ash & Adams 2020, "
+        "arXiv:1910.08475); below 1, or with perturb, the optimizer starts fresh",
+    )
+    perturb: float = Field(
+        0.0, ge=0, le=1, description="what fresh weights are multiplied by before they are added to the shrunk ones"
+    )
     learning_rate_scaling: Literal["none", "sqrt", "linear"] = Field(
         "sqrt",
         description="what the step size is multiplied by with n replicas: 1, the root of n (for Adam, Malladi et al. "

@@ -25,6 +25,7 @@ MAX_RESTARTS = 10
 STOP_S = 60.0
 """How long a process may take to save its checkpoint and end."""
 PREEMPTED = 128 + 15
+LOST = PREEMPTED + 1
 LOGS = "logs"
 ADDRESS = "127.0.0.1"
 
@@ -75,7 +76,8 @@ def launch(paths: Paths, config: TrainConfig) -> None:
     with contextlib.ExitStack() as stack:
         processes = [_start(task, cluster, paths, stack) for task in tasks(config.train)]
         stack.callback(_end_all, processes)
-        with _passes_on_sigterm(processes) as told:
+        # Only the coordinator of parameter servers is told: it saves, and needs the others for that.
+        with _passes_on_sigterm(processes[:1] if "chief" in cluster else processes) as told:
             _wait(processes, config.train, lambda task: _start(task, cluster, paths, stack), told)
 
 
@@ -111,7 +113,7 @@ def _passes_on_sigterm(processes: list[_Process]) -> Iterator[list[bool]]:
     def pass_on(*_: object) -> None:
         told.append(True)
         for process in processes:
-            if process.task.type != "ps" and process.started.poll() is None:
+            if process.started.poll() is None:
                 process.started.terminate()
 
     before = signal.signal(signal.SIGTERM, pass_on)
@@ -141,9 +143,16 @@ def _wait(processes: list[_Process], train: Train, restart: Callable[[Task], _Pr
                 log.warning("%s ended with code %d and is started again", process.task.name, code)
                 processes[processes.index(process)] = restart(process.task)
             else:
-                raise UserError(
-                    f"training process {process.task.name} ended with code {code}: {_last_line(process.log)}"
-                )
+                raise _failure(processes)
+
+
+def _failure(processes: list[_Process]) -> UserError:
+    """Tells of the process that failed, not of those that it took with it."""
+    time.sleep(LOOK_S)
+    codes = {process.task: process.started.poll() for process in processes}
+    failed = [process for process in processes if codes[process.task]]
+    first = min(failed, key=lambda process: codes[process.task] == LOST)
+    return UserError(f"training process {first.task.name} ended with code {codes[first.task]}: {_last_line(first.log)}")
 
 
 def _let_end(processes: list[_Process]) -> None:

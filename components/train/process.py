@@ -13,8 +13,8 @@ from typing import Any
 from components import artifacts
 from components.features.transform import Transform
 from components.learning import arithmetic, networks, place, saved_model, weights
+from components.learning.changes import changes
 from components.learning.checkpoint import Checkpoint
-from components.learning.config import Network
 from components.learning.fit import Budget, Fit, Fitted, Schedule
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import Arithmetic, Loop, loop
@@ -37,6 +37,8 @@ class Start:
     base_spec: NetworkSpec | None
     """The network of the base whose weights are taken; None for a cold start."""
     reason: str
+    mix: weights.Mix = weights.BASE_ONLY
+    """How the base's weights are mixed with fresh ones."""
 
     @property
     def kind(self) -> str:
@@ -94,7 +96,7 @@ class _Training:
         self._paths, self._config, self._train, self._place, self._told = paths, config, config.train, here, told
         self._examples = artifacts.Examples.read(paths.examples)
         self._transform = Transform.read(paths.examples)
-        self._start = choose_start(config.network, self._examples, paths.base)
+        self._start = choose_start(config, self._examples, paths.base)
         log.info("%s start: %s", self._start.kind, self._start.reason)
         tf_keras.utils.set_random_seed(config.train.seed + 1)  # with 0, tf.data cannot take a tensor as seed
         self._network, self._layers = _network(self._start, self._transform, paths.base)
@@ -185,19 +187,32 @@ class _Training:
         }
 
 
-def choose_start(network: Network, examples: artifacts.Examples, base: Path) -> Start:
-    """Warm from the base's weights where preprocess kept the base's ids and the network is the same; else cold.
+def choose_start(config: TrainConfig, examples: artifacts.Examples, base: Path) -> Start:
+    """Warm from the base's weights where preprocess kept the base's ids and the weights fit the network; else cold.
 
     A warm network keeps the base's embedding widths, which would follow a grown vocabulary otherwise.
+
+    Raises:
+        UserError: the network changed, and `train.changed_network` refuses that.
     """
-    spec = NetworkSpec.of(network, examples)
-    if examples.base_version is None:
+    spec = NetworkSpec.of(config.network, examples)
+    if not (base / artifacts.NETWORK).exists():
         return Start(spec, None, examples.start_reason)
     base_spec = NetworkSpec.read(base)
-    for what in ("network", "task", "classes", "floats", "id_names"):
-        if getattr(spec, what) != getattr(base_spec, what):
-            return Start(spec, None, f"{what} differs from that of version {examples.base_version}")
-    return Start(replace(spec, embedding_widths=base_spec.embedding_widths), base_spec, examples.start_reason)
+    changed = changes(config.network, base_spec.network)
+    if changed and config.train.changed_network == "refuse":
+        raise UserError(f"{changed} in the version to start from; change it back or set train.changed_network to cold")
+    others = [
+        what for what in ("task", "classes", "floats", "id_names") if getattr(spec, what) != getattr(base_spec, what)
+    ]
+    if examples.base_version is None or changed or others:
+        reason = examples.start_reason
+        if examples.base_version is not None:
+            reason = f"{changed or ', '.join(others) + ' changed'} in version {examples.base_version}"
+        log.warning("cold start, although there is a version to start from: %s", reason)
+        return Start(spec, None, reason)
+    mix = weights.Mix(config.train.shrink, config.train.perturb)
+    return Start(replace(spec, embedding_widths=base_spec.embedding_widths), base_spec, examples.start_reason, mix)
 
 
 def rate_factor(train: Train, replicas: int) -> float:
@@ -215,4 +230,4 @@ def _network(start: Start, transform: Transform, base: Path) -> tuple[tf_keras.M
     if start.base_spec is None:
         return network, weights.Layers(new=[layer.name for layer in network.layers if layer.weights])
     maps = weights.row_maps(start.spec, transform, start.base_spec, Transform.read(base))
-    return network, weights.warm_start(network, base, maps)
+    return network, weights.warm_start(network, base, maps, start.mix)

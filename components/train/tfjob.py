@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components import artifacts
-from components.errors import UserError
+from components.errors import PreemptedError, UserError
 from components.train import kubernetes_api, tfjob_manifest
 from components.train.kubernetes_api import Cluster, ExistsError
 from components.train.tfjob_config import TFJobSettings
@@ -19,10 +19,6 @@ from components.train.tfjob_watch import RETRIED_CODE, Watcher, condition_of, te
 log = logging.getLogger(__name__)
 CANCEL_S = 20.0
 """How long an API server that is away may hold up a cancelled step; its pod is killed after 30 s."""
-
-
-class InterruptedTrainingError(Exception):
-    """The step was told to end; its TFJob is deleted, and the training's processes save their checkpoint."""
 
 
 def launch(
@@ -43,7 +39,7 @@ def launch(
 
     Raises:
         UserError: the training failed, in the last words of the process that did, or could not be started; why.
-        InterruptedTrainingError: SIGTERM came.
+        PreemptedError: SIGTERM came.
     """
     cluster = kubernetes_api.connect()
     pod = cluster.own_pod()
@@ -65,11 +61,11 @@ def launch(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """While the block runs, SIGTERM raises InterruptedTrainingError, once: the second may not stop the cleaning up."""
+    """While the block runs, SIGTERM raises PreemptedError, once: the second may not stop the cleaning up."""
 
     def interrupt(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise InterruptedTrainingError("the step was told to end; its TFJob is deleted")
+        raise PreemptedError("told to end; the TFJob is deleted, run it again to go on from the checkpoint")
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components import artifacts
 from components.errors import UserError
+from components.schema import canonical_json
 from components.train import local, tfjob
 from components.train.config import TrainConfig
 from components.train.paths import Paths
@@ -81,7 +82,9 @@ def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
 
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:
     """The digest of all that a training depends on."""
-    found = hashlib.sha256(config.to_json().encode())
+    # Not on the pods: with more memory than before, a training goes on from where it had too little.
+    described = config.model_dump(mode="json", exclude={"train": {"tfjob"}})
+    found = hashlib.sha256(canonical_json(described).encode())
     for folder in (examples, base):
         for path in _identifying(folder):
             found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())

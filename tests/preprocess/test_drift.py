@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.features.declaration import Moments
+from components.features.declaration import Bounds, Moments
 from components.preprocess.drift import largest, of_bounds, of_moments
 
 BASE = Moments(10.0, 2.0, 0.0, 20.0)
@@ -44,22 +44,23 @@ def shares(values, bounds):
 def test_bounds_of_a_normal_distribution_drift_by_its_shift(shift):
     values = np.random.default_rng(0).normal(size=100_000)
     bounds = np.quantile(values, np.arange(1, 20) / 20)
-    drift = of_bounds("x", 20, *shares(values + shift, bounds))
+    drift = of_bounds("x", Bounds(tuple(bounds)), *shares(values + shift, bounds))
     assert drift.deviations == pytest.approx(abs(shift), abs=0.03)
 
 
 def test_ties_are_no_drift():
     values = np.random.default_rng(0).choice([0.0, 0.0, 0.0, 1.0, 7.0], 10_000)
-    bounds = np.unique(np.quantile(values, np.arange(1, 12) / 12, method="higher"))
-    assert len(bounds) == 3
-    assert of_bounds("x", 12, *shares(values, bounds)).deviations == 0
-    moved = of_bounds("x", 12, *shares(values + 10, bounds))
-    assert moved.deviations > 1
-    assert "of the values of x moved over a bound" in moved.words
+    bounds, quantiles = np.unique(np.quantile(values, np.arange(1, 12) / 12, method="higher"), return_counts=True)
+    base = Bounds(tuple(bounds), tuple(quantiles))
+    assert base.quantiles == (7, 2, 2)
+    assert of_bounds("x", base, *shares(values, bounds)).deviations == 0
+    moved = of_bounds("x", base, *shares(values + 10, bounds))
+    assert moved.words == "92% of the values of x moved over a bound of its buckets"
+    assert moved.deviations > 3
 
 
 def test_values_where_there_were_none_drift_far():
-    assert of_bounds("x", 4, [], []).deviations > 5
+    assert of_bounds("x", Bounds(()), [], []).deviations > 5
 
 
 def test_the_largest_decides():

@@ -44,7 +44,7 @@ def test_two_workers_learn_what_one_does(alone, tmp_path):
 
 def test_a_coordinator_two_workers_and_parameter_servers_learn_too_though_a_worker_is_killed(alone, tmp_path, caplog):
     made = Place(tmp_path, strategy="parameter_server", workers=2, parameter_servers=2, epochs=8)
-    killer = threading.Thread(target=kill_a_worker, args=(made.work,), daemon=True)
+    killer = threading.Thread(target=kill, args=(made.work, "chief-0", "worker", 0), daemon=True)
     killer.start()
     train(made.paths.examples, made.paths.base, made.config, made.work, made.model)
     spread = details(made.model)
@@ -53,17 +53,27 @@ def test_a_coordinator_two_workers_and_parameter_servers_learn_too_though_a_work
     assert best(spread) > best(alone) - 0.03
 
 
-def kill_a_worker(work) -> None:
-    """Kills the first worker once the coordinator has begun to train."""
-    while not list(work.glob("checkpoints/*/logs/chief-0.log")) or not any(
-        "epoch 1" in path.read_text() for path in work.glob("checkpoints/*/logs/chief-0.log")
-    ):
+def kill(folder: Path, writes: str, kind: str, index: int) -> None:
+    """Kills a process of the training in a folder once the one that writes has trained an epoch."""
+    while not any("epoch 1" in path.read_text() for path in folder.glob(f"**/logs/{writes}.log")):
         time.sleep(0.05)
-    found = subprocess.run(["pgrep", "-f", "components.train .*" + str(work)], capture_output=True, text=True).stdout
-    for pid in found.split():
+    command = ["pgrep", "-f", f"components.train .*{folder}"]
+    for pid in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split():
         environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-        if '"task": {"type": "worker", "index": 0}' in environment:
+        if f'"task": {{"type": "{kind}", "index": {index}}}' in environment:
             os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_killed_worker_ends_all_and_the_next_launch_goes_on(tmp_path):
+    made = Place(tmp_path, workers=2, epochs=20, patience=20, refit=False, checkpoint_minutes=0.001)
+    threading.Thread(target=kill, args=(tmp_path, "worker-0", "worker", 1), daemon=True).start()
+    with pytest.raises(UserError, match="training process worker-1 ended with code -9"):
+        local.launch(made.paths, made.config)
+    assert made.checkpoint.exists() and not made.paths.result.exists()
+    local.launch(made.paths, made.config)
+    done = details(made.paths.result)
+    assert done["resumed"] == 1
+    assert [epoch["epoch"] for epoch in done["history"]] == list(range(1, len(done["history"]) + 1))
 
 
 def test_an_error_of_a_process_is_told_in_its_words_and_ends_all(tmp_path):
@@ -77,7 +87,7 @@ def test_an_error_of_a_process_is_told_in_its_words_and_ends_all(tmp_path):
 
 
 def test_sigterm_saves_and_the_next_launch_goes_on(tmp_path):
-    made = Place(tmp_path, workers=2, epochs=60, patience=60, refit=False)
+    made = Place(tmp_path, workers=2, epochs=20, patience=20, refit=False)
     threading.Thread(target=terminate_when, args=(made.paths.scratch,), daemon=True).start()
     with pytest.raises(PreemptedError, match="run it again"):
         local.launch(made.paths, made.config)

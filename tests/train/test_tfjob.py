@@ -437,13 +437,14 @@ def test_a_creation_whose_answer_is_lost_makes_one_job(server: ApiServer) -> Non
 PROGRAM = """
 import logging, signal, sys
 from pathlib import Path
+from components.errors import PreemptedError
 from components.train import tfjob
 from components.train.tfjob_config import TFJobSettings
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
 try:
     tfjob.launch(["-m", "x"], [Path("/mnt/work")], {"Worker": 2}, "0123456789abcdef", TFJobSettings())
-except tfjob.InterruptedTrainingError as error:
+except PreemptedError as error:
     sys.exit(f"interrupted: {error}")
 """
 

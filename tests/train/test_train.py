@@ -12,7 +12,6 @@ from components.learning.config import Mlp, WideDeep
 from components.learning.legacy_keras import tf
 from components.train.config import Train, TrainConfig
 from components.train.material import batch_size
-from components.train.process import choose_start
 from components.train.train import train
 from tests.learning.small import CITIES, make_transform, write_examples
 
@@ -78,36 +77,6 @@ def test_a_base_is_the_start_of_the_next_training(first, tmp_path):
     assert details["layers"]["new"] == []
     cold = first[1]["history"][0]["validation_metric"]
     assert details["history"][0]["validation_metric"] > cold
-
-
-def start(tmp_path, base_network=NETWORK, network=NETWORK, vocabulary=CITIES, base_version=1):
-    """Where training starts beside a base of a network."""
-    described = write_examples(tmp_path / "base", make_transform(), rows=(4, 2), shards=1)
-    networks.NetworkSpec.of(base_network, described).write(tmp_path / "base")
-    transform = make_transform(cities=vocabulary)
-    examples = write_examples(tmp_path / "next", transform, rows=(4, 2), shards=1, base_version=base_version)
-    return choose_start(network, examples, tmp_path / "base")
-
-
-def test_a_warm_start_keeps_the_widths_of_embeddings(tmp_path):
-    wide = WideDeep(hidden=(8,))
-    vocabulary = (*CITIES, *(f"city {number}" for number in range(50)))
-    warm = start(tmp_path, wide, wide, vocabulary)
-    assert warm.spec.embedding_widths == warm.base_spec.embedding_widths
-    assert warm.spec.id_sizes[0] == warm.base_spec.id_sizes[0] + 50
-    assert start(tmp_path, wide, wide, vocabulary, None).spec.embedding_widths != warm.spec.embedding_widths
-
-
-def test_another_network_starts_cold_and_says_why(tmp_path):
-    cold = start(tmp_path, network=Mlp(hidden=(8,)))
-    assert cold.base_spec is None
-    assert cold.reason == "network differs from that of version 1"
-
-
-def test_examples_without_a_base_version_ignore_the_base(tmp_path):
-    cold = start(tmp_path, base_version=None)
-    assert cold.base_spec is None
-    assert cold.reason == "there is no model yet"
 
 
 @pytest.mark.parametrize("rows", [(0, 30), (30, 0)])
