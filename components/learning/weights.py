@@ -35,7 +35,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Mix:
-    """Shrink and perturb (Ash & Adams 2020, arXiv:1910.08475): `shrink` of the base's weights plus `perturb` of fresh ones.
+    """Shrink and perturb (Ash & Adams 2020, arXiv:1910.08475): `shrink` * base + `perturb` * fresh weights.
 
     As in the paper the noise is the weights of a network that was just initialized. Tables by id are left as they are:
     the paper shrinks weights that each example trains again, but a row is trained only by the examples that have its

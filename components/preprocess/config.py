@@ -37,7 +37,7 @@ class Preprocess(Section):
         3,
         gt=0,
         le=1000,
-        description="how far new rows may lie from the constants that a warm start keeps; beyond, they are learned anew "
+        description="how far new rows may be from the constants that a warm start keeps; beyond, they are learned anew "
         "and training starts cold. In deviations of the base: how far a mean moved, or the logarithm of the ratio of "
         "old and new deviation; for buckets the shift that moves as many rows of a normal distribution over a bound. "
         "At 3 the usual new value is one that the base met once in a thousand rows",
@@ -80,7 +80,7 @@ class PreprocessConfig(Section):
     data: Data
     features: Features
     network: Network = Field(default_factory=WideDeep)
-    """Read because another network cannot start from the base's weights, and then needs all rows and not the new ones."""
+    """Another network cannot start from the base's weights, and then needs all rows and not only the new ones."""
     preprocess: Preprocess = Field(default_factory=Preprocess)
 
     @model_validator(mode="after")

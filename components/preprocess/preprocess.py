@@ -74,7 +74,7 @@ def preprocess(snapshot: Path, base: Path, config: PreprocessConfig, work: Path,
 
 
 def _learn(chosen: Plan, snapshot: Snapshot, config: PreprocessConfig, scratch: Path) -> tuple[Plan, Constants]:
-    """Learns the constants; where those of the base do not fit the new rows any more, for a cold start, planned anew."""
+    """Learns the constants; where the new rows have drifted too far from those of the base, for a cold start."""
     if chosen.start.base is not None:
         new, replayed = chosen.pieces["new"], chosen.pieces["replay"]
         known = chosen.start.base.constants

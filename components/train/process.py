@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components import artifacts
+from components.errors import UserError
 from components.features.transform import Transform
 from components.learning import arithmetic, networks, place, saved_model, weights
 from components.learning.changes import changes

@@ -57,7 +57,7 @@ def step_pod(**container: Any) -> Object:
         ],
         "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}},
         "volumeMounts": [
-            {"name": "work", "mountPath": "/mnt/work"},
+            {"name": "work", "mountPath": "/mnt/shared"},
             {"name": "scratch", "mountPath": "/minio"},
             {"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True},
         ],

@@ -83,8 +83,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 def run(settings: TFJobSettings | None = None, roles: dict[str, int] | None = None) -> None:
-    arguments = ["-m", "components.train", "--scratch", "/mnt/work/x"]
-    launch(arguments, [Path("/mnt/work/x")], roles or WORKERS, KEY, settings or TFJobSettings())
+    arguments = ["-m", "components.train", "--scratch", "/mnt/shared/x"]
+    launch(arguments, [Path("/mnt/shared/x")], roles or WORKERS, KEY, settings or TFJobSettings())
 
 
 def succeeds(server: ApiServer, name: str) -> None:
@@ -171,9 +171,9 @@ def test_restarts_follow_the_exit_code() -> None:
 
 @pytest.mark.parametrize("folder", ["/minio/bucket/x", "/tmp/x", "/mnt/workshop"])
 def test_a_folder_that_the_pods_would_not_see_is_refused(folder: str) -> None:
-    check_shared(step_pod(), [Path("/mnt/work/a"), Path("/mnt/work")])
+    check_shared(step_pod(), [Path("/mnt/shared/a"), Path("/mnt/shared")])
     with pytest.raises(UserError, match=f"{folder} lies on a disk that only the step's own pod sees"):
-        check_shared(step_pod(), [Path("/mnt/work/a"), Path(folder)])
+        check_shared(step_pod(), [Path("/mnt/shared/a"), Path(folder)])
 
 
 @pytest.mark.parametrize(
@@ -443,7 +443,7 @@ from components.train.tfjob_config import TFJobSettings
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
 try:
-    tfjob.launch(["-m", "x"], [Path("/mnt/work")], {"Worker": 2}, "0123456789abcdef", TFJobSettings())
+    tfjob.launch(["-m", "x"], [Path("/mnt/shared")], {"Worker": 2}, "0123456789abcdef", TFJobSettings())
 except PreemptedError as error:
     sys.exit(f"interrupted: {error}")
 """
