@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder to work in, kept for a next time; a temporary one by default")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of which a time is the best")
     arguments = parser.parse_args()
-    console = Console(width=140)
+    console = Console(width=160)
     claims: list[Claim] = []
     with contextlib.ExitStack() as stack:
         work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))

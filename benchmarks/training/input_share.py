@@ -1,7 +1,7 @@
 """The share of an epoch's time that is lost to input.
 
 What the step trains on (`components/train/material.py`) beside one batch that is taken again and again, both through
-the same compiled steps of one `Loop`. The first epoch begins before the TFRecords are opened.
+the same steps of one `Loop`. The TFRecords are opened when a training opens them: before it builds its network.
 """
 
 import time
@@ -61,26 +61,26 @@ def measure(flights: Flights, rounds: int) -> tuple[list[Table], list[Claim]]:
 
 def _times(folder: Path, batch: int, rounds: int) -> Times:
     examples, config, place = Examples.read(folder), train_config(batch_size=batch, cache="memory"), take("single")
-    real = Materials(Paths(folder, folder, folder, folder), examples, config.train, place).of("train")
-    steps = real.steps
-    loop = Loop(NetworkSpec.of(config.network, examples), place, SEED)
+    some = Reader(folder, examples, ("train",)).columns(batch)
 
     def repeated(_share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
         return from_columns(some, sizes, SEED, position).take(1).cache().repeat()
 
-    some = Reader(folder, examples, ("train",)).columns(batch)
-    again = loop.batches(Material(repeated, real.rows, steps), BEGINNING)
-    _epoch(loop, again, steps)  # traces
-    times = Times(batch, real.rows)
+    times = Times(batch, examples.rows["train"])
     for _ in range(rounds):
-        times.repeated.append(_epoch(loop, again, steps))
+        # As in a training: reading begins, the network is built and traced, the first epoch takes what is read.
+        real = Materials(Paths(folder, folder, folder, folder), examples, config.train, place).of("train")
+        loop = Loop(NetworkSpec.of(config.network, examples), place, SEED)
+        again = loop.batches(Material(repeated, real.rows, real.steps), BEGINNING)
+        loop.take(again, 1, RATE)
+        times.repeated.append(_epoch(loop, again, real.steps))
         start_s = time.perf_counter()
         batches = loop.batches(real, BEGINNING)
-        _epoch(loop, batches, steps)
+        _epoch(loop, batches, real.steps)
         times.first.append(time.perf_counter() - start_s)
         for _ in range(LATER_EPOCHS):
-            times.later.append(_epoch(loop, batches, steps))
-            times.repeated.append(_epoch(loop, again, steps))
+            times.later.append(_epoch(loop, batches, real.steps))
+            times.repeated.append(_epoch(loop, again, real.steps))
     return times
 
 

@@ -11,12 +11,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass, field
-from typing import Any, Literal
+from dataclasses import astuple
+from typing import Any
 
 from components.errors import PreemptedError, UserError
 from components.learning import variables
 from components.learning.checkpoint import Checkpoint
+from components.learning.course import STAGES, Budget, Epoch, Fitted, Progress, Refitted, Schedule, Stage
 from components.learning.input import Position
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
@@ -25,124 +26,7 @@ from components.learning.objective import LOWER_IS_BETTER, METRICS, Judge
 from components.learning.variables import State
 
 log = logging.getLogger(__name__)
-Stage = Literal["fit", "refit", "done"]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long to train, and how fast."""
-
-    epochs: int
-    """Most epochs."""
-    learning_rate: float
-    patience: int
-    """Epochs without improvement after which training stops."""
-    target: float | None = None
-    """Value of the validation metric that is good enough."""
-    refit: bool = False
-    """Whether to train anew on all examples, for as many epochs as were best."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a training may use; None is without limit."""
-
-    seconds: float | None = None
-    examples: int | None = None
-    cost: float | None = None
-    cost_per_hour: float = 0.0
-
-    def spent(self, seconds: float, examples: int) -> str | None:
-        """Which budget is used up, in words; None while there is some left."""
-        cost = self.cost_per_hour * seconds / 3600
-        if self.seconds is not None and seconds >= self.seconds:
-            return f"the budget of {self.seconds / 60:g} minutes is used up"
-        if self.examples is not None and examples >= self.examples:
-            return f"the budget of {self.examples:,} examples is used up"
-        if self.cost is not None and cost >= self.cost:
-            return f"the budget of {self.cost:g} is used up, at {self.cost_per_hour:g} an hour"
-        return None
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave."""
-
-    epoch: int
-    """From 1 on."""
-    loss: float
-    """Mean over the training examples while the weights change."""
-    validation_loss: float
-    validation_metric: float
-    seconds: float
-    examples: int
-
-
-@dataclass(frozen=True)
-class Refitted:
-    """How the training on all examples went."""
-
-    epochs: int
-    loss: float
-    """Of the last epoch."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How training went; the network has the weights to keep."""
-
-    history: tuple[Epoch, ...]
-    metric: str
-    best_epoch: int
-    """From 1 on."""
-    stopped: str
-    """Why training ended, in one sentence."""
-    budget_stopped: bool
-    refit: Refitted | None
-    seconds: float
-    """Of training and validation, in all processes that went on from each other."""
-    examples: int
-    """Seen in all epochs of both stages."""
-    resumed: int
-    """How often training went on from a checkpoint."""
-
-
-@dataclass
-class Progress:
-    """How far a training is; with the states in its checkpoint, all that it needs to go on."""
-
-    stage: Stage = "fit"
-    epoch: int = 0
-    """Complete epochs of the stage."""
-    step: int = 0
-    """Steps done in the next."""
-    loss: float = 0.0
-    """Sum of the mean losses of these steps."""
-    epoch_s: float = 0.0
-    seconds: float = 0.0
-    examples: int = 0
-    history: list[Epoch] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: tuple[float, float] = (float("-inf"), float("-inf"))
-    stopped: str = ""
-    budget_stopped: bool = False
-    refit: Refitted | None = None
-    first_step: int = 0
-    """The optimizer's steps at the beginning of the stage."""
-    resumed: int = 0
-
-    @classmethod
-    def read(cls, saved: dict[str, Any]) -> "Progress":
-        """As `asdict` gave it, and JSON."""
-        history = [Epoch(**epoch) for epoch in saved.pop("history")]
-        refit = saved.pop("refit")
-        score = tuple(float(part) for part in saved.pop("best_score"))
-        return cls(**saved, history=history, best_score=score, refit=refit and Refitted(**refit))
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self) | {"best_score": [str(part) for part in self.best_score]}
+PARTS = ("weights", "optimizer")
 
 
 class Fit:
@@ -195,6 +79,7 @@ class Fit:
             PreemptedError: the process is to end; another one can go on.
         """
         self._begin()
+        self._check_same()
         if self._progress.stage == "fit":
             self._fit(training, validation)
         if self._progress.stage == "refit":
@@ -210,19 +95,32 @@ class Fit:
         self._clock_s = self._saved_s = time.monotonic()
         if saved is None:
             self._progress.first_step = self._loop.iterations
-            self._beginning = {"weights": self._loop.weights(), "optimizer": self._loop.optimizer()}
-            self._unsaved = {f"beginning_{name}": state for name, state in self._beginning.items()}
+            self._keep_beginning()
             return
         self._progress = Progress.read(saved[0])
         self._progress.resumed += 1
         states = saved[1]
         self._best = states.get("best", {})
-        self._beginning = {name: states[f"beginning_{name}"] for name in ("weights", "optimizer")}
+        self._beginning = {name: states[f"beginning_{name}"] for name in PARTS if f"beginning_{name}" in states}
         self._loop.restore(states["weights"], states["optimizer"])
         at = f"epoch {self._progress.epoch + 1}, step {self._progress.step}"
         log.info("going on from the checkpoint: %s, %s", self._progress.stage, at)
         for epoch in self._progress.history:
             self._tell(epoch)
+
+    def _keep_beginning(self) -> None:
+        """For the refit, which starts over from there."""
+        if self._schedule.refit:
+            self._beginning = {"weights": self._loop.weights(), "optimizer": self._loop.optimizer()}
+            self._unsaved = {f"beginning_{name}": state for name, state in self._beginning.items()}
+
+    def _check_same(self) -> None:
+        """Processes that found different checkpoints would train apart."""
+        progress = self._progress
+        mine = (STAGES.index(progress.stage), progress.epoch, progress.step)
+        (differs,) = self._loop.place.agree(self._loop.place.of_chief(*mine) != mine)
+        if differs:
+            raise UserError("the processes of the training found different checkpoints; all must see the same folder")
 
     def _fit(self, training: Material, validation: tf.data.Dataset) -> None:
         progress, rate = self._progress, Rate(self._schedule.learning_rate)
@@ -246,8 +144,10 @@ class Fit:
         batches = self._loop.batches(everything, Position(progress.epoch, progress.step))
         while progress.epoch < progress.best_epoch:
             spent = self._epoch(everything, batches, rate)
-            if spent is not None:
+            is_last = progress.epoch + 1 == progress.best_epoch and progress.step == everything.steps
+            if spent is not None and not is_last:
                 progress.stopped, progress.budget_stopped = f"{spent}, before all examples were trained on", True
+                progress.refit = None
                 self._loop.restore(self._best)
                 self._enter("done")
                 return
@@ -263,7 +163,7 @@ class Fit:
         """Trains to the end of the epoch, or of a budget, which is then told."""
         progress = self._progress
         while progress.step < material.steps:
-            steps = min(STEPS_PER_CALL, material.steps - progress.step)
+            steps = min(STEPS_PER_CALL, material.steps - progress.step, self._affordable_steps(material))
             progress.loss += self._take(batches, steps, rate)
             before, progress.step = progress.step, progress.step + steps
             progress.examples += (
@@ -273,13 +173,19 @@ class Fit:
             spent = self._budget.spent(progress.seconds, progress.examples)
             told, over = self._loop.place.agree(self._is_told_to_stop(), spent is not None)
             if told:
-                self._save()
-                raise PreemptedError("told to end; the checkpoint is saved, run it again to go on")
+                raise self._preempted()
             if over:
                 return spent or "a budget is used up"
             if time.monotonic() - self._saved_s > self._save_every_s:
-                self._save()
+                self._try_to_save()
         return None
+
+    def _affordable_steps(self, material: Material) -> int:
+        """Steps until the budget of examples is used up; one at least."""
+        if self._budget.examples is None:
+            return STEPS_PER_CALL
+        left = self._budget.examples - self._progress.examples
+        return max(1, math.ceil(left * material.steps / material.rows))
 
     def _take(self, batches: Any, steps: int, rate: Rate) -> float:
         loss = self._loop.take(batches, steps, rate)
@@ -290,7 +196,9 @@ class Fit:
     def _measure(self, validation: tf.data.Dataset) -> tuple[float, float]:
         weights = self._loop.weights()
         variables.write(self._judged.variables, weights)
-        measured = self._judge.measure(validation)
+        measured = self._loop.place.of_chief(*self._judge.measure(validation))
+        if not all(map(math.isfinite, measured)):
+            raise UserError(f"validation gave loss and {self._metric} {measured}; lower train.learning_rate")
         self._tick()
         score = ((-1 if self._metric == LOWER_IS_BETTER else 1) * measured[1], -measured[0])
         progress = self._progress
@@ -315,7 +223,10 @@ class Fit:
 
     def _tell(self, epoch: Epoch) -> None:
         for watch in self._watchers:
-            watch(epoch)
+            try:
+                watch(epoch)
+            except OSError as error:  # curves are not worth a training
+                log.warning("epoch %d cannot be written for TensorBoard: %s", epoch.epoch, error)
 
     def _end_epoch(self) -> None:
         progress = self._progress
@@ -338,7 +249,7 @@ class Fit:
 
     def _enter(self, stage: Stage) -> None:
         self._progress.stage, self._progress.epoch, self._progress.step = stage, 0, 0
-        self._save()
+        self._try_to_save()
 
     def _tick(self) -> None:
         """Adds the time since the last tick to what the training took."""
@@ -346,6 +257,23 @@ class Fit:
         self._progress.seconds += now_s - self._clock_s
         self._progress.epoch_s += now_s - self._clock_s
         self._clock_s = now_s
+
+    def _preempted(self) -> PreemptedError:
+        try:
+            self._save()
+        except OSError as error:
+            return PreemptedError(
+                f"told to end; the checkpoint cannot be saved ({error}), an earlier one is gone on from"
+            )
+        return PreemptedError("told to end; the checkpoint is saved, run it again to go on")
+
+    def _try_to_save(self) -> None:
+        """A training goes on without a checkpoint for a while: there may be room again when it ends."""
+        try:
+            self._save()
+        except OSError as error:
+            log.warning("the checkpoint cannot be saved (%s); training goes on without", error)
+            self._saved_s = time.monotonic()
 
     def _save(self) -> None:
         if self._loop.place.is_chief:

@@ -23,6 +23,7 @@ from components.learning.networks import FLOATS, IDS
 
 LABEL = "label"
 CHUNK_ROWS = 16
+CHUNKS_PER_BATCH = 32
 READ_ROWS = 4096
 SHUFFLED_ROWS = 2**17
 INTERLEAVED_SHARDS = 16
@@ -78,12 +79,13 @@ class Reader:
             parts: which examples.
             share: of this process.
         """
-        paths = [str(path) for part in parts for path in examples.paths(folder, part)]
-        if len(paths) == 0:
+        by_part = [[str(path) for path in examples.paths(folder, part)] for part in parts]
+        if not any(by_part):
             raise UserError(f"there are no {' or '.join(parts)} examples in {folder}; bring more data")
         self.rows = sum(examples.rows[part] for part in parts)
-        self.by_file = len(paths) % share.processes == 0
-        self._paths = paths[share.index :: share.processes] if self.by_file else paths
+        self.by_file = all(len(paths) % share.processes == 0 for paths in by_part)
+        start, step = (share.index, share.processes) if self.by_file else (0, 1)
+        self._paths = [path for paths in by_part for path in paths[start::step]]
         self._share = share
         widths = {FLOATS: (len(examples.float_names), tf.float32), IDS: (len(examples.id_sizes), tf.int64)}
         self._format = {name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width}
@@ -110,6 +112,8 @@ class Reader:
         if rows is not None:
             chunks = chunks.unbatch().take(rows).batch(READ_ROWS)
         read = list(chunks.as_numpy_iterator())
+        if not read:
+            raise UserError(f"one of {self._share.processes} processes has no example to read; lower train.workers")
         return {name: np.concatenate([chunk[name] for chunk in read]) for name in self._format}
 
     def in_order(self) -> tf.data.Dataset:
@@ -124,11 +128,13 @@ class Reader:
             seed: of the order; None for another one in each run.
             position: where to begin.
         """
+        # Records of a chunk stay together: few of them, so that a small batch mixes too.
+        chunk = max(1, min(CHUNK_ROWS, int(sizes[0]) // CHUNKS_PER_BATCH))
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             order = _seed_of(seed, number)[1]
             shards = tf.data.Dataset.from_tensor_slices(self._paths).shuffle(len(self._paths), seed=order)
-            mixed = self._chunks(shards, CHUNK_ROWS).shuffle(SHUFFLED_ROWS // CHUNK_ROWS, seed=order).repeat()
+            mixed = self._chunks(shards, chunk).shuffle(SHUFFLED_ROWS // chunk, seed=order).repeat()
             batches = mixed.rebatch(tf.constant(sizes, tf.int64)).take(len(sizes))
             return batches.skip(_first_step(number, position))
 
@@ -192,10 +198,17 @@ def _row_numbers(rows: int, sizes: np.ndarray, seed: int | None, position: Posit
     ends = np.cumsum([0, *sizes])
     bounds = tf.constant(ends)
     passes = math.ceil(ends[-1] / rows)
+    kind = np.int32 if rows < 2**31 else np.int64
+
+    def draw(number: np.ndarray) -> np.ndarray:
+        # By numpy: TensorFlow's permutation sorts, which takes thirty times as long.
+        order = np.random.default_rng(None if seed is None else (seed, int(number))).permutation(rows).astype(kind)
+        return order if passes == 1 else np.tile(order, passes)
 
     def order(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        drawn = tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), _seed_of(seed, number))
-        return number, tf.tile(drawn, [passes])
+        drawn = tf.numpy_function(draw, [number], kind)
+        drawn.set_shape([rows * passes])
+        return number, drawn
 
     def epoch(number: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
         numbers = tf.data.Dataset.range(_first_step(number, position), len(sizes))
@@ -227,9 +240,9 @@ def _from_file(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
 
 def _seed_of(seed: int | None, number: tf.Tensor) -> tf.Tensor:
     """The seed of an epoch's order, (2,) int64."""
-    if seed is None:
-        return tf.random.uniform([2], 0, _ENDLESS, tf.int64)
-    own = tf.stack([tf.constant(seed, tf.int64), number])
+    # Without a seed the clock is asked: TensorFlow's own random numbers would follow from the program's seed.
+    first = tf.cast(tf.timestamp() * 1e6, tf.int64) if seed is None else tf.constant(seed, tf.int64)
+    own = tf.stack([first, number])
     return tf.random.stateless_uniform([2], own, 0, _ENDLESS, tf.int64)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,8 +45,20 @@ class Place:
         """Which flags any process raised; all processes must ask at the same time."""
         if self.share.processes == 1:
             return flags
-        raised = self.strategy.run(tf.identity, args=(tf.constant(flags, tf.float32),))
-        return tuple(bool(count) for count in self.strategy.reduce(tf.distribute.ReduceOp.SUM, raised, axis=None))
+        return tuple(bool(count) for count in self._sum([float(flag) for flag in flags]))
+
+    def of_chief(self, *values: float) -> tuple[float, ...]:
+        """The chief's values, which may differ in the last bit from those of others; all must ask at the same time."""
+        if self.share.processes == 1:
+            return values
+        mine = values if self.is_chief else [0.0] * len(values)
+        return tuple(total / self.own_replicas for total in self._sum(mine))
+
+    def _sum(self, values: Sequence[float]) -> list[float]:
+        """Of all replicas."""
+        own = self.strategy.run(tf.identity, args=(tf.constant(values, tf.float64),))
+        total: list[float] = self.strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None).numpy().tolist()
+        return total
 
 
 def choose(wanted: Wanted, workers: int, accelerators: int) -> tuple[Kind, str]:

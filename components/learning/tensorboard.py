@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from components.learning.fit import Epoch
+from components.learning.course import Epoch
 from components.learning.legacy_keras import tf
 
 FILE_VERSION = "brain.Event:2"

@@ -7,8 +7,10 @@ Ends with 0 when the training is done and with 1 on an error, which would come a
 """
 
 import argparse
+import json
 import logging
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -16,10 +18,8 @@ from pathlib import Path
 from components.errors import PreemptedError, UserError
 from components.schema import parse
 from components.train.config import TrainConfig
+from components.train.exit_codes import LOST, PREEMPTED
 from components.train.paths import Paths
-
-PREEMPTED = 128 + 15
-LOST = PREEMPTED + 1
 
 
 def main() -> int:
@@ -39,6 +39,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if arguments.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
+        if _only_serves():
+            # Who ends the run tells all its processes: the coordinator needs this one to save its checkpoint.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # TensorFlow takes seconds to import, and only then can SIGTERM be answered.
     from components.train.process import train_process
 
@@ -57,11 +60,18 @@ def main() -> int:
     return 0
 
 
+def _only_serves() -> bool:
+    """Whether a coordinator tells this process what to do."""
+    described = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    return "ps" in described.get("cluster", {}) and described["task"]["type"] != "chief"
+
+
 def _lost_errors() -> tuple[type[Exception], ...]:
     """What TensorFlow raises in a process whose peers are gone."""
     from components.learning.legacy_keras import tf
 
-    return tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError
+    errors = tf.errors
+    return errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError
 
 
 def _end_with_stdin() -> None:

@@ -116,6 +116,14 @@ class Train(Section):
             raise ValueError("launch is tfjob, but one process trains; raise workers, or set launch to local")
         if self.precision == "float16" and self.strategy == "parameter_server":
             raise ValueError("precision float16 scales losses, which strategy parameter_server cannot; use bfloat16")
+        if self.strategy == "parameter_server" and self.cache in ("memory", "disk"):
+            raise ValueError(f"cache is {self.cache}, but workers of parameter servers stream; use auto or none")
+        if self.strategy != "parameter_server" and self.parameter_servers > 1:
+            raise ValueError(
+                f"parameter_servers is {self.parameter_servers}, but strategy is {self.strategy}; use parameter_server"
+            )
+        if self.deterministic and "auto" in (self.precision, self.xla):
+            raise ValueError("deterministic is true, but precision or xla is auto, which is measured; choose one")
         if self.deterministic and (self.workers > 1 or self.strategy in SPREAD):
             raise ValueError("deterministic is true, but several processes train; set it to false")
         return self

@@ -16,6 +16,7 @@ from pathlib import Path
 from components import artifacts
 from components.errors import PreemptedError, UserError
 from components.train.config import Train, TrainConfig
+from components.train.exit_codes import LOST, PREEMPTED
 from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ LOOK_S = 0.2
 MAX_RESTARTS = 10
 STOP_S = 60.0
 """How long a process may take to save its checkpoint and end."""
-PREEMPTED = 128 + 15
-LOST = PREEMPTED + 1
 LOGS = "logs"
 ADDRESS = "127.0.0.1"
 
@@ -48,6 +47,18 @@ class _Process:
     task: Task
     started: subprocess.Popen[bytes]
     log: Path
+    log_start: int
+    """Where in its log an earlier attempt ended."""
+    told: int = 0
+    """Bytes of this attempt's log that are in ours."""
+
+    def tell(self) -> None:
+        """Repeats in our log what the process has said since the last time."""
+        said = self.log.read_bytes()[self.log_start + self.told :]
+        whole = said[: said.rfind(b"\n") + 1]
+        self.told += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            log.info("%s: %s", self.task.name, line)
 
 
 def tasks(train: Train) -> list[Task]:
@@ -100,9 +111,10 @@ def _start(task: Task, cluster: Mapping[str, list[str]], paths: Paths, stack: co
     file = paths.scratch / LOGS / f"{task.name}.log"
     file.parent.mkdir(parents=True, exist_ok=True)
     output = stack.enter_context(file.open("ab"))
+    start = output.seek(0, os.SEEK_END)
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment)
     log.info("%s is process %d; it says what it does in %s", task.name, started.pid, file)
-    return _Process(task, started, file)
+    return _Process(task, started, file, start)
 
 
 @contextlib.contextmanager
@@ -129,6 +141,7 @@ def _wait(processes: list[_Process], train: Train, restart: Callable[[Task], _Pr
     restarts = 0
     while waits_for:
         time.sleep(LOOK_S)
+        processes[0].tell()
         for process in list(processes):
             code = process.started.poll()
             if code is None or (code == 0 and process not in waits_for):
@@ -137,7 +150,9 @@ def _wait(processes: list[_Process], train: Train, restart: Callable[[Task], _Pr
                 waits_for.remove(process)
             elif code == PREEMPTED or told:
                 _let_end(waits_for)
-                raise PreemptedError("told to end; the checkpoint is saved, run it again to go on")
+                is_saved = processes[0].started.poll() == PREEMPTED
+                how = "the checkpoint is saved" if is_saved else "no checkpoint could be saved now"
+                raise PreemptedError(f"told to end; {how}, run it again to go on")
             elif train.strategy == "parameter_server" and process.task.type == "worker" and restarts < MAX_RESTARTS:
                 restarts += 1
                 log.warning("%s ended with code %d and is started again", process.task.name, code)
@@ -151,8 +166,18 @@ def _failure(processes: list[_Process]) -> UserError:
     time.sleep(LOOK_S)
     codes = {process.task: process.started.poll() for process in processes}
     failed = [process for process in processes if codes[process.task]]
-    first = min(failed, key=lambda process: codes[process.task] == LOST)
-    return UserError(f"training process {first.task.name} ended with code {codes[first.task]}: {_last_line(first.log)}")
+    first = min(failed, key=lambda process: _guilt(codes[process.task], process))
+    said = _said(first).removeprefix("error: ")
+    return UserError(f"training process {first.task.name} ended with code {codes[first.task]}: {said}")
+
+
+def _guilt(code: int | None, process: _Process) -> int:
+    """The lower, the likelier the process was the first to fail: it says why, or was killed; others lost it."""
+    if code == LOST:
+        return 3
+    if code == 1:
+        return 0 if _said(process).startswith("error: ") else 2
+    return 1
 
 
 def _let_end(processes: list[_Process]) -> None:
@@ -173,7 +198,8 @@ def _end_all(processes: list[_Process]) -> None:
             process.started.stdin.close()
 
 
-def _last_line(file: Path) -> str:
-    lines = file.read_text(errors="replace").strip().splitlines()
-    said = [line for line in lines if line.startswith("error: ")] or lines
-    return said[-1].removeprefix("error: ") if said else "it said nothing"
+def _said(process: _Process) -> str:
+    """The error that a process told of, or its last words."""
+    lines = process.log.read_bytes()[process.log_start :].decode(errors="replace").strip().splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["it said nothing"])[-1]

@@ -2,12 +2,13 @@
 
 import logging
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from components import artifacts
 from components.learning import disk_cache, memory
-from components.learning.input import READ_ROWS, Columns, Position, Reader, Share, from_columns
+from components.learning.input import READ_ROWS, WHOLE, Columns, Parts, Position, Reader, Share, from_columns
 from components.learning.legacy_keras import tf
 from components.learning.loop import Material
 from components.learning.place import Place
@@ -17,6 +18,8 @@ from components.train.paths import Paths
 log = logging.getLogger(__name__)
 STEPS_PER_EPOCH = 200
 BATCH_SIZES = (16, 1024)
+PEAK = 2
+"""Times their size that examples take while they are read."""
 
 
 class Materials:
@@ -32,21 +35,34 @@ class Materials:
         self.batch_size = batch_size(train, examples.rows["train"])
         processes_here = here.share.processes if train.launch == "local" else 1
         self._limits = memory.Limits(train.cache_memory_share / processes_here)
+        self._early = self._read_early()
+
+    def _read_early(self) -> "Future[Columns] | None":
+        """Reads what is trained on first while the network is built; None where it is not kept in memory."""
+        if self._place.kind == "parameter_server":
+            return None
+        reader = self._reader(("train",), self._place.share)
+        if self._kept(reader) != "memory":
+            return None
+        executor = ThreadPoolExecutor(1, thread_name_prefix="read")
+        early = executor.submit(reader.columns)
+        executor.shutdown(wait=False)
+        return early
 
     def of(self, *parts: str) -> Material:
         """What is trained on: `train`, or `train` and `validation`."""
         rows = sum(self._examples.rows[part] for part in parts)
 
         def feed(share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
-            reader = Reader(self._paths.examples, self._examples, parts, share)
-            return self._batches(reader, parts, sizes, position)
+            return self._batches(self._reader(parts, share), parts, sizes, position)
 
         return Material(feed, rows, math.ceil(rows / (self.batch_size * self._place.replicas)))
 
     def validation(self) -> tf.data.Dataset:
         """(inputs, label) batches, in the same order each time."""
-        reader = Reader(self._paths.examples, self._examples, ("validation",))
-        if self._limits.place_for(reader.size_bytes, "auto") == "none":
+        reader = self._reader(("validation",))
+        wanted = "none" if self._train.cache == "none" else "auto"
+        if self._limits.place_for(PEAK * reader.size_bytes, wanted) == "none":
             return reader.in_order()
         columns = reader.columns()
         label = columns.pop("label")
@@ -54,10 +70,20 @@ class Materials:
 
     def one_batch(self) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """A real batch of one replica."""
-        reader = Reader(self._paths.examples, self._examples, ("train",))
+        reader = self._reader(("train",))
         inputs: Columns = reader.columns(self.batch_size)
         label = tf.constant(inputs.pop("label"))
         return {name: tf.constant(values) for name, values in inputs.items()}, label
+
+    def _reader(self, parts: Parts, share: Share = WHOLE) -> Reader:
+        return Reader(self._paths.examples, self._examples, parts, share)
+
+    def _kept(self, reader: Reader) -> memory.Cache:
+        return self._limits.place_for(PEAK * reader.size_bytes, self._train.cache)
+
+    def _columns(self, reader: Reader, parts: Parts) -> Columns:
+        early, self._early = self._early, None
+        return reader.columns() if early is None or parts != ("train",) else early.result()
 
     def _batches(
         self, reader: Reader, parts: tuple[str, ...], sizes: np.ndarray, position: Position
@@ -65,9 +91,9 @@ class Materials:
         if self._place.kind == "parameter_server":  # read by the workers, which share nothing: each in its own order
             return reader.streamed(sizes, None, position)
         self._log_shares(reader)
-        kept = self._limits.place_for(reader.size_bytes, self._train.cache)
+        kept = self._kept(reader)
         if kept == "memory":
-            return from_columns(reader.columns(), sizes, self._train.seed, position)
+            return from_columns(self._columns(reader, parts), sizes, self._train.seed, position)
         if kept == "disk":
             cached = self._paths.cached(self._place.share.index, parts)
             return from_columns(disk_cache.columns(reader, cached), sizes, self._train.seed, position)

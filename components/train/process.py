@@ -16,7 +16,8 @@ from components.features.transform import Transform
 from components.learning import arithmetic, networks, place, saved_model, weights
 from components.learning.changes import changes
 from components.learning.checkpoint import Checkpoint
-from components.learning.fit import Budget, Fit, Fitted, Schedule
+from components.learning.course import Budget, Fitted, Schedule
+from components.learning.fit import Fit
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import Arithmetic, Loop, loop
 from components.learning.networks import NetworkSpec
@@ -73,6 +74,7 @@ def train_process(paths: Paths, config: TrainConfig) -> None:
         fitted = trained.run()
     if here.is_chief:
         trained.write(fitted, reason)
+    here.agree(True)  # a chief that is killed while it writes takes the others with it, and all are tried again
 
 
 class _Told:
@@ -99,9 +101,9 @@ class _Training:
         self._transform = Transform.read(paths.examples)
         self._start = choose_start(config, self._examples, paths.base)
         log.info("%s start: %s", self._start.kind, self._start.reason)
+        self._materials = Materials(paths, self._examples, config.train, here)  # begins to read
         tf_keras.utils.set_random_seed(config.train.seed + 1)  # with 0, tf.data cannot take a tensor as seed
         self._network, self._layers = _network(self._start, self._transform, paths.base)
-        self._materials = Materials(paths, self._examples, config.train, here)
         self._rate = _learning_rate(config.train, self._start) * rate_factor(config.train, here.replicas)
         self._arithmetic, self._arithmetic_reason = arithmetic.remembered(paths.arithmetic, self._choose_arithmetic)
 
@@ -156,6 +158,8 @@ class _Training:
         machines = 1 if self._train.launch == "local" else processes
         cores, accelerators = (os.cpu_count() or 1) * machines, place.accelerators() * machines
         per_hour = budget.core_hour * cores + budget.accelerator_hour * accelerators
+        if budget.max_cost is not None and not per_hour:
+            raise UserError("train.budget.max_cost is set, but what trains here has no price; set core_hour")
         return Budget(seconds, budget.max_examples, budget.max_cost, per_hour)
 
     def _details(self, fitted: Fitted, reason: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Trains the network on the examples, from the base's weights where there is a base that fits."""
 
+import contextlib
+import fcntl
 import hashlib
 import logging
 import shutil
@@ -17,6 +19,8 @@ from components.train.paths import Paths
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+OF_NO_CONSEQUENCE = ("budget", "cache", "cache_memory_share", "checkpoint_minutes", "launch", "tfjob")
+"""Keys of `train` that change no weight: with more memory or money a training goes on from where it had too little."""
 
 
 def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Path) -> None:
@@ -41,10 +45,29 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         scratch = work / CHECKPOINTS / digest(examples, base, config)
         logs = artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD
         paths = Paths(examples, base, scratch, logs)
-        _train(paths, config)
-        shutil.copytree(paths.result, folder, dirs_exist_ok=True)
+        with _alone(scratch):
+            _train(paths, config)
+            shutil.copytree(paths.result, folder, dirs_exist_ok=True)
         details.update(artifacts.read_json(folder / artifacts.TRAINING))
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """Holds the folder of a training while the block runs; the lock ends with the process, however that ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is at this very training, in {scratch}; wait for it or stop it") from None
+        except OSError as error:
+            log.warning("%s cannot be locked (%s): see to it that no other run is at this training", scratch, error)
+        yield
 
 
 def _check(examples: artifacts.Examples) -> None:
@@ -82,8 +105,7 @@ def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
 
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:
     """The digest of all that a training depends on."""
-    # Not on the pods: with more memory than before, a training goes on from where it had too little.
-    described = config.model_dump(mode="json", exclude={"train": {"tfjob"}})
+    described = config.model_dump(mode="json", exclude={"train": set(OF_NO_CONSEQUENCE)})
     found = hashlib.sha256(canonical_json(described).encode())
     for folder in (examples, base):
         for path in _identifying(folder):

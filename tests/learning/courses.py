@@ -8,7 +8,8 @@ import numpy as np
 from components.learning import networks, weights
 from components.learning.checkpoint import Checkpoint
 from components.learning.config import Mlp, Network
-from components.learning.fit import Budget, Fit, Fitted, Schedule
+from components.learning.course import Budget, Fitted, Schedule
+from components.learning.fit import Fit
 from components.learning.input import from_columns
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import Arithmetic, Material, loop

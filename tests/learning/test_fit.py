@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.errors import PreemptedError, UserError
 from components.learning.config import Mlp
-from components.learning.fit import Budget, Schedule
+from components.learning.course import Budget, Schedule
 from components.learning.legacy_keras import tf
 from components.learning.loop import Arithmetic
 from components.learning.objective import Judge
@@ -61,8 +62,7 @@ def test_a_budget_of_examples_keeps_the_best_weights(tmp_path):
     fitted = course.run(Schedule(epochs=40, learning_rate=0.01, patience=40, refit=True), Budget(examples=1500))
     assert fitted.budget_stopped and fitted.stopped == "the budget of 1,500 examples is used up"
     assert fitted.refit is None
-    # It is noticed where a call of steps ends: here, each epoch is one call.
-    assert fitted.examples == 1800 and len(fitted.history) == 3
+    assert fitted.examples == 1500 and len(fitted.history) == 3 and fitted.history[-1].examples == 300
     best = fitted.history[fitted.best_epoch - 1].validation_metric
     assert kept_metric(course) == pytest.approx(best, abs=1e-6)
 
@@ -71,6 +71,7 @@ def test_a_budget_that_ends_in_the_refit_keeps_the_best_weights(tmp_path):
     course = Course(tmp_path)
     fitted = course.run(Schedule(epochs=3, learning_rate=0.01, patience=3, refit=True), Budget(examples=2000))
     assert fitted.budget_stopped and "before all examples were trained on" in fitted.stopped
+    assert fitted.refit is None
     assert kept_metric(course) == pytest.approx(fitted.history[fitted.best_epoch - 1].validation_metric, abs=1e-6)
 
 
@@ -169,16 +170,45 @@ def test_a_finished_training_is_not_done_again(undisturbed, tmp_path):
     assert same(course.state, undisturbed[1])
 
 
-def test_a_damaged_checkpoint_starts_over_and_says_so(undisturbed, tmp_path, caplog):
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_starts_over_and_says_so(undisturbed, tmp_path, caplog, damage):
     course = Course(tmp_path, network=NETWORK)
     with pytest.raises(PreemptedError):
         course.run(LONG, told=Told(3))
     for path in (tmp_path / "checkpoint").glob("weights-*.npz"):
-        path.write_bytes(path.read_bytes()[:100])
+        DAMAGES[damage](path)
     with caplog.at_level(logging.WARNING):
         fitted = course.run(LONG)
     assert "is damaged" in caplog.text and fitted.resumed == 0
     assert same(course.state, undisturbed[1])
+
+
+def test_a_full_disk_costs_checkpoints_but_not_the_training(undisturbed, tmp_path, monkeypatch, caplog):
+    def full(*_args, **_named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    course = Course(tmp_path, network=NETWORK)
+    monkeypatch.setattr("components.learning.checkpoint.np.savez", full)
+    course.run(LONG, save_every_s=0)
+    assert same(course.state, undisturbed[1])
+    assert "the checkpoint cannot be saved ([Errno 28] No space left on device)" in caplog.text
+    assert list((tmp_path / "checkpoint").iterdir()) == []
+    with pytest.raises(PreemptedError, match="cannot be saved"):
+        course.run(LONG, told=Told(3))
+
+
+def test_a_validation_that_is_no_number_is_refused(tmp_path):
+    course = Course(tmp_path, "regression")
+    course.validation["label"][5] = np.inf
+    with pytest.raises(UserError, match="validation gave loss and rmse"):
+        course.run()
 
 
 def test_checkpoints_leave_no_other_files(tmp_path):

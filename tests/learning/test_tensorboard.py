@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from components.learning.fit import Epoch
+from components.learning.course import Epoch
 from components.learning.legacy_keras import tf
 from components.learning.tensorboard import Watcher
 

@@ -13,7 +13,7 @@ from components import artifacts
 from components.learning.config import WideDeep
 from components.train.config import Train, TrainConfig
 from components.train.paths import Paths
-from tests.learning.small import make_transform, write_examples
+from tests.learning.small import CITIES, make_transform, write_examples
 
 ROOT = Path(__file__).parents[2]
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4, dropout=0.2)
@@ -22,12 +22,12 @@ NETWORK = WideDeep(hidden=(8,), max_embedding_width=4, dropout=0.2)
 class Place:
     """A folder with examples, and what is trained on them."""
 
-    def __init__(self, root: Path, rows: tuple[int, int] = (900, 300), shards: int = 4, **train) -> None:
+    def __init__(self, root: Path, rows: tuple[int, int] = (900, 300), shards: int = 4, cities=CITIES, **train) -> None:
         settings = {"epochs": 4, "learning_rate": 0.01, "batch_size": 30, **train}
         self.config = TrainConfig(network=NETWORK, train=Train(**settings))
         self.root, self.work, self.model = root, root / "work", root / "model"
         self.paths = Paths(root / "examples", root / "base", root / "scratch", root / "log")
-        write_examples(self.paths.examples, make_transform(), rows=rows, shards=shards)
+        write_examples(self.paths.examples, make_transform(cities=cities), rows=rows, shards=shards)
         self.paths.base.mkdir(parents=True)
         self.paths.scratch.mkdir()
 

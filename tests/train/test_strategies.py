@@ -17,7 +17,8 @@ from components.train import local
 from components.train.config import Train
 from components.train.process import rate_factor
 from components.train.train import train
-from tests.train.processes import ROOT, Place, details
+from tests.learning.small import CITIES
+from tests.train.processes import ROOT, Place, details, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,8 @@ def test_two_workers_learn_what_one_does(alone, tmp_path):
 
 
 def test_a_coordinator_two_workers_and_parameter_servers_learn_too_though_a_worker_is_killed(alone, tmp_path, caplog):
-    made = Place(tmp_path, strategy="parameter_server", workers=2, parameter_servers=2, epochs=8)
+    many = (*CITIES, *(f"city {number}" for number in range(40_000)))  # an embedding that is worth partitioning
+    made = Place(tmp_path, cities=many, strategy="parameter_server", workers=2, parameter_servers=2, epochs=8)
     killer = threading.Thread(target=kill, args=(made.work, "chief-0", "worker", 0), daemon=True)
     killer.start()
     train(made.paths.examples, made.paths.base, made.config, made.work, made.model)
@@ -51,6 +53,7 @@ def test_a_coordinator_two_workers_and_parameter_servers_learn_too_though_a_work
     assert "worker-0 ended with code -9 and is started again" in caplog.text
     assert spread["strategy"] == "parameter_server"
     assert best(spread) > best(alone) - 0.03
+    assert weights_of(made.model)["embedding_city/embedding_city/embeddings:0"].shape == (40_006, 4)
 
 
 def kill(folder: Path, writes: str, kind: str, index: int) -> None:

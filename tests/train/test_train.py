@@ -1,8 +1,10 @@
 import dataclasses
+import fcntl
 import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from components import artifacts
 from components.errors import UserError
@@ -10,9 +12,9 @@ from components.features.transform import Transform
 from components.learning import networks, weights
 from components.learning.config import Mlp, WideDeep
 from components.learning.legacy_keras import tf
-from components.train.config import Train, TrainConfig
+from components.train.config import Budget, Train, TrainConfig
 from components.train.material import batch_size
-from components.train.train import train
+from components.train.train import digest, train
 from tests.learning.small import CITIES, make_transform, write_examples
 
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)
@@ -105,12 +107,58 @@ def test_the_same_seed_gives_the_same_model(first, tmp_path):
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.nightly
-def test_examples_may_be_streamed(first, tmp_path):
-    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache_bytes": 0}))
-    details = Place(tmp_path).train(config)
+@pytest.mark.parametrize("cache", ["none", "disk"])
+def test_examples_may_be_streamed_or_kept_on_disk(first, tmp_path, caplog, cache):
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache": cache}))
+    with caplog.at_level("INFO"):
+        details = Place(tmp_path).train(config)
+    assert f"cache {cache} (as configured)" in caplog.text
     best = first[1]["history"][first[1]["best_epoch"] - 1]["validation_metric"]
     assert details["history"][details["best_epoch"] - 1]["validation_metric"] == pytest.approx(best, abs=0.03)
+
+
+def test_a_budget_ends_training_and_its_best_weights_are_the_model(tmp_path):
+    budget = Budget(max_examples=1000)
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"budget": budget}))
+    details = Place(tmp_path).train(config)
+    assert details["budget_stopped"] and details["stopped"] == "the budget of 1,000 examples is used up"
+    assert details["refit"] is None and details["examples_seen"] <= 1000 + 32
+
+
+def test_a_cost_that_nothing_has_is_refused(tmp_path):
+    budget = Budget(max_cost=1, accelerator_hour=2)
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"budget": budget}))
+    with pytest.raises(UserError, match="what trains here has no price; set core_hour"):
+        Place(tmp_path).train(config)
+
+
+def test_two_runs_of_one_training_do_not_mix(tmp_path):
+    place = Place(tmp_path)
+    scratch = place.work / "checkpoints" / digest(place.examples, place.base, CONFIG)
+    scratch.mkdir(parents=True)
+    with (scratch / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another run is at this very training"):
+            place.train()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"workers": 2, "strategy": "single"}, "has one process"),
+        ({"launch": "tfjob"}, "one process trains"),
+        ({"deterministic": True, "precision": "auto"}, "which is measured"),
+        ({"deterministic": True, "workers": 2}, "several processes train"),
+        ({"strategy": "parameter_server", "cache": "disk"}, "workers of parameter servers stream"),
+        ({"strategy": "parameter_server", "precision": "float16"}, "use bfloat16"),
+        ({"parameter_servers": 2}, "use parameter_server"),
+        ({"budget": {"max_cost": 1.0}}, "nothing has a price"),
+        ({"batch_size": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        Train.model_validate_json(json.dumps(settings))
 
 
 @pytest.mark.parametrize(
