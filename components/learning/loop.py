@@ -109,7 +109,7 @@ class Loop:
 
     def _optimizer_variables(self) -> list[tf.Variable]:
         """With the scale of the loss, which the optimizer does not count among its own."""
-        own = list(self._optimizer.variables)
+        own = variables.flat(self._optimizer.variables)
         if not self._scales_loss:
             return own
         scale = self._optimizer._loss_scale  # there is no public name for its variables

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,11 @@ State = dict[str, np.ndarray]
 """Variable name → value."""
 _PART = re.compile(r"/part_(\d+)(?=:|$)")
 """What a parameter server strategy puts behind the name of a variable that it partitions by rows."""
+
+
+def flat(variables: Iterable[Any]) -> list[tf.Variable]:
+    """Variables; in place of a partitioned one, as optimizers hold them, its parts."""
+    return [part for variable in variables for part in getattr(variable, "variables", [variable])]
 
 
 def name_of(variable: tf.Variable) -> str:
