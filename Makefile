@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test test-all lint bench requirements clean
+.PHONY: help run serve tensorboard test test-all lint bench requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ run: $(READY) ## retrain models/flights on its built-in data and put it into ser
 
 serve: $(READY) ## answer requests with what `make run` put into service (WORK=, PORT=)
 	@$(BIN)/python -m components.serve --work "$(WORK)" --port "$(PORT)"
+
+tensorboard: $(READY) ## show the training curves of all runs at http://localhost:6006 (WORK=)
+	@$(BIN)/tensorboard --logdir "$(WORK)/runs" --port 6006
 
 test: $(READY) lint ## lint, type checks and the fast tests
 	@$(BIN)/python -m pytest -q

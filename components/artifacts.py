@@ -14,7 +14,8 @@
 A *transform* is `features.json`, `constants.json` and `vocabulary/`. Artifacts that steps hand on also carry
 `records/`: the records of all steps that led to them, so that a run that took a step from the cache can report it too.
 Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `runs/<run>/` (records, report),
-`requests/<model>/` (the server's log), `pipeline/` (what KFP writes), `empty/` (the base of a first run).
+`requests/<model>/` (the server's log), `checkpoints/<training>/` (trainings under way), `pipeline/` (what KFP writes),
+`empty/` (the base of a first run).
 """
 
 import contextlib

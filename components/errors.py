@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read."""
+"""The errors that a user is meant to read."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Commands print its text and exit with code 1, without a traceback unless `--debug` is given.
     """
+
+
+class PreemptedError(Exception):
+    """A process was told to end, and has saved how far it was: run again, it goes on from there."""

@@ -5,6 +5,7 @@
   goes once it was last written before the previous generation, and only while no other run of the model is in progress.
 - **Run folders** (`runs/<run>/`: records, report) go beyond the newest `runs` of the model, except those of runs in
   progress and those that a version in the store names in its lineage.
+- **Checkpoints** (`checkpoints/<training>/`, of any model) go when nobody went on with a training for a week.
 - **Leftovers** (`.*.tmp` of a process that was killed) go when nothing was written to them for a day, and while no
   other run of the model is in progress.
 
@@ -28,6 +29,8 @@ from components.cleanup.config import Retention
 from components.errors import UserError
 
 DAY_S = 24 * 60 * 60
+CHECKPOINT_S = 7 * DAY_S
+"""A training writes a checkpoint at least once a day."""
 LEASE_S = 15 * 60
 """A run whose lease had no heartbeat for so long is not in progress any more."""
 TOMBSTONE = ".deleted-"
@@ -89,7 +92,7 @@ def plan(work: Path, model: str, retention: Retention, now_s: float) -> list[Del
     work = work.resolve()
     runs = model_runs(work, model, now_s)
     own = artifacts.run_folder(work, artifacts.run_name())
-    planned = [*_tombstones(work, model), *_old_runs(work, model, retention, runs)]
+    planned = [*_tombstones(work, model), *_old_runs(work, model, retention, runs), *_checkpoints(work, now_s)]
     if not any(run.in_progress and run.path != own for run in runs):
         planned += [*_outputs(work, model, retention, now_s), *_leftovers(work, model, runs, now_s)]
     return _outermost(planned)
@@ -213,6 +216,14 @@ def _tombstones(work: Path, model: str) -> Iterator[Deletion]:
             extent = _extent(folder)
             if folder.name.startswith(prefix) and folder.name.endswith(".tmp") and extent is not None:
                 yield Deletion(folder, extent.bytes, "left by a cleanup that was interrupted")
+
+
+def _checkpoints(work: Path, now_s: float) -> Iterator[Deletion]:
+    for folder in _folders(work / "checkpoints"):
+        extent = _extent(folder)
+        if extent is not None and now_s - extent.newest_s > CHECKPOINT_S:
+            why = f"checkpoint of a training that nobody went on with since {_day(extent.newest_s)}"
+            yield Deletion(folder, extent.bytes, why)
 
 
 def _leftovers(work: Path, model: str, runs: Sequence[Run], now_s: float) -> Iterator[Deletion]:

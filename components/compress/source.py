@@ -33,5 +33,5 @@ class Source:
 
     def inputs(self, rows: int) -> dict[str, np.ndarray]:
         """The network's inputs in at most `rows` training examples."""
-        columns = Reader(self._examples, artifacts.Examples.read(self._examples)).columns(("train",), rows)
+        columns = Reader(self._examples, artifacts.Examples.read(self._examples), ("train",)).columns(rows)
         return {name: values for name, values in columns.items() if name != LABEL}

@@ -43,6 +43,8 @@ class Bounds:
     """Inner bounds of quantile buckets, ascending and distinct: n bounds make n + 1 buckets."""
 
     bounds: tuple[float, ...]
+    quantiles: tuple[int, ...] = ()
+    """How many of the quantiles each bound is: more than 1 where many values are equal. Empty: 1 each."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from components.features.declaration import Feature, Learned, Vocabulary
 def merge(feature: Feature, base: Learned, fresh: Learned) -> Learned:
     """The constants to train on from the weights of `base`.
 
-    Known tokens keep their ids and their counts grow; new ones follow, the most frequent first. Moments and bounds stay
-    those of the base, because its weights are tuned to them.
+    Known tokens keep their ids, whether or not they still occur, and their counts grow; new ones follow, the most
+    frequent first. A token goes only when a cold start learns the vocabulary anew. Moments and bounds stay those of the
+    base, because its weights are tuned to them.
 
     Args:
         feature: caps, by `max_size`, how many new tokens are added; known ones always stay.

@@ -141,7 +141,7 @@ def _read_learned(folder: Path, name: str, values: dict[str, Any]) -> Learned:
         read = artifacts.read_json(_vocabulary_path(folder, name))
         return Vocabulary(tuple(read["tokens"]), tuple(read["counts"]))
     if learns == "bounds":
-        return Bounds(tuple(values["bounds"]))
+        return Bounds(tuple(values["bounds"]), tuple(values.get("quantiles", ())))
     return LEARNED[learns](**values)
 
 

@@ -1,22 +1,33 @@
-"""Reads examples for training: from memory where they fit, else streamed from the TFRecord shards.
+"""Reads examples for training: from memory or a file where they fit, else streamed from the TFRecord shards.
 
-In memory every epoch is a new permutation of all rows. Streamed, records are batched inside each shard before they are
-interleaved, shuffled and parsed: work done per record costs more than the training itself (FACTS.md, section 7).
+The order of an epoch follows from the seed and its number, so that a training that was killed goes on with the very
+next batch. An epoch is cut into batches of equal size, but for one example, and in each example comes once. Several
+replicas take batches of exactly the same size in all steps, as collective operations demand: an epoch ends with a few
+examples seen twice, and a process that has more examples than another leaves some out, each time others.
+
+Streamed, records are batched inside each shard before they are interleaved, shuffled and parsed: work done per record
+costs more than the training itself.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from components import artifacts
+from components.errors import UserError
 from components.learning.legacy_keras import tf
 from components.learning.networks import FLOATS, IDS
 
 LABEL = "label"
 CHUNK_ROWS = 16
+CHUNKS_PER_BATCH = 32
 READ_ROWS = 4096
 SHUFFLED_ROWS = 2**17
 INTERLEAVED_SHARDS = 16
+_ENDLESS = np.iinfo(np.int64).max
 
 Parts = tuple[str, ...]
 """`train`, `validation`, or both."""
@@ -24,66 +35,123 @@ Columns = dict[str, np.ndarray]
 """`floats` (rows, F) float32 and `ids` (rows, I) int32, each absent where its width is 0; `label` (rows, 1) float32."""
 
 
-class Reader:
-    """The examples of an artifact of preprocess.
+@dataclass(frozen=True)
+class Share:
+    """Which part of the examples one of several processes reads."""
 
-    Args:
-        folder: the artifact.
-        examples: its description.
+    index: int = 0
+    processes: int = 1
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in the examples a training goes on."""
+
+    epoch: int = 0
+    """Complete epochs."""
+    step: int = 0
+    """Batches taken of the next one."""
+
+
+BEGINNING = Position()
+
+
+class Reader:
+    """The examples of an artifact of preprocess, or a process's share of them.
+
+    Where the shards divide evenly among the processes, each reads its own shards; otherwise each reads all shards and
+    keeps every n-th record.
+
+    Attributes:
+        rows: number of examples, of all processes.
+        by_file: whether each process reads shards of its own.
     """
 
-    def __init__(self, folder: Path, examples: artifacts.Examples) -> None:
-        self._folder = folder
-        self._examples = examples
+    def __init__(self, folder: Path, examples: artifacts.Examples, parts: Parts, share: Share = WHOLE) -> None:
+        """Takes the artifact.
+
+        Args:
+            folder: the artifact.
+            examples: its description.
+            parts: which examples.
+            share: of this process.
+        """
+        by_part = [[str(path) for path in examples.paths(folder, part)] for part in parts]
+        if not any(by_part):
+            raise UserError(f"there are no {' or '.join(parts)} examples in {folder}; bring more data")
+        self.rows = sum(examples.rows[part] for part in parts)
+        self.by_file = all(len(paths) % share.processes == 0 for paths in by_part)
+        start, step = (share.index, share.processes) if self.by_file else (0, 1)
+        self._paths = [path for paths in by_part for path in paths[start::step]]
+        self._share = share
         widths = {FLOATS: (len(examples.float_names), tf.float32), IDS: (len(examples.id_sizes), tf.int64)}
         self._format = {name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width}
         self._format[LABEL] = tf.io.FixedLenFeature([1], tf.float32)
 
-    def rows(self, parts: Parts) -> int:
-        """Number of examples."""
-        return sum(self._examples.rows[part] for part in parts)
+    @property
+    def size_bytes(self) -> int:
+        """Memory that this process's examples take once they are parsed."""
+        width = sum(feature.shape[0] for feature in self._format.values())
+        return self.rows * width * 4 // self._share.processes
 
-    def size_bytes(self, parts: Parts) -> int:
-        """Memory that the examples take once they are parsed."""
-        width = len(self._examples.float_names) + len(self._examples.id_sizes) + 1
-        return self.rows(parts) * width * 4
+    def parsed(self) -> tf.data.Dataset:
+        """Dicts of columns of up to READ_ROWS examples, in an order that is always the same."""
+        shards = tf.data.Dataset.from_tensor_slices(self._paths)
+        return self._chunks(shards, READ_ROWS).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def columns(self, parts: Parts, rows: int | None = None) -> Columns:
+    def columns(self, rows: int | None = None) -> Columns:
         """Examples as arrays, in an order that is always the same.
 
         Args:
-            parts: which examples.
             rows: how many of the first rows; None for all.
         """
-        chunks = self._shards(parts).interleave(
-            lambda shard: _records(shard).batch(READ_ROWS).map(self._parse),
-            cycle_length=INTERLEAVED_SHARDS,
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        chunks = self.parsed()
         if rows is not None:
             chunks = chunks.unbatch().take(rows).batch(READ_ROWS)
-        parsed = list(chunks.as_numpy_iterator())
-        return {name: np.concatenate([chunk[name] for chunk in parsed]) for name in self._format}
+        read = list(chunks.as_numpy_iterator())
+        if not read:
+            raise UserError(f"one of {self._share.processes} processes has no example to read; lower train.workers")
+        return {name: np.concatenate([chunk[name] for chunk in read]) for name in self._format}
 
-    def streamed(self, parts: Parts, batch_size: int, seed: int | None) -> tf.data.Dataset:
-        """Examples read anew in each epoch, as (inputs, label) batches; shuffled unless `seed` is None."""
-        shards = self._shards(parts)
-        if seed is not None:
-            shards = shards.shuffle(len(shards), seed=seed)
-        chunks = shards.interleave(
-            lambda shard: _records(shard).batch(CHUNK_ROWS),
+    def in_order(self) -> tf.data.Dataset:
+        """(inputs, label) batches of one epoch as the examples lie on disk, read anew in each."""
+        return self.parsed().map(_split).prefetch(tf.data.AUTOTUNE)
+
+    def streamed(self, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
+        """(inputs, label) batches of endless epochs, read anew in each.
+
+        Args:
+            sizes: of the batches of an epoch (`batch_sizes`).
+            seed: of the order; None for another one in each run.
+            position: where to begin.
+        """
+        # Records of a chunk stay together: few of them, so that a small batch mixes too.
+        chunk = max(1, min(CHUNK_ROWS, int(sizes[0]) // CHUNKS_PER_BATCH))
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            order = _seed_of(seed, number)[1]
+            shards = tf.data.Dataset.from_tensor_slices(self._paths).shuffle(len(self._paths), seed=order)
+            mixed = self._chunks(shards, chunk).shuffle(SHUFFLED_ROWS // chunk, seed=order).repeat()
+            batches = mixed.rebatch(tf.constant(sizes, tf.int64)).take(len(sizes))
+            return batches.skip(_first_step(number, position))
+
+        batches = _epochs(position).flat_map(epoch).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.map(_split).prefetch(tf.data.AUTOTUNE)
+
+    def _records(self, shard: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(shard, compression_type="GZIP", buffer_size=2**20)
+        return records if self.by_file else records.shard(self._share.processes, self._share.index)
+
+    def _chunks(self, shards: tf.data.Dataset, rows: int) -> tf.data.Dataset:
+        """Serialized records, up to so many of a shard at a time."""
+        return shards.interleave(
+            lambda shard: self._records(shard).batch(rows),
             cycle_length=INTERLEAVED_SHARDS,
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        if seed is not None:
-            chunks = chunks.shuffle(SHUFFLED_ROWS // CHUNK_ROWS, seed=seed)
-        batches = chunks.rebatch(batch_size).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE).map(_split)
-        count = -(-self.rows(parts) // batch_size)
-        return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
-
-    def _shards(self, parts: Parts) -> tf.data.Dataset:
-        paths = [str(path) for part in parts for path in self._examples.paths(self._folder, part)]
-        return tf.data.Dataset.from_tensor_slices(paths)
 
     def _parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(records, self._format)
@@ -92,44 +160,98 @@ class Reader:
         return parsed
 
 
-def dataset(
-    folder: Path, examples: artifacts.Examples, parts: Parts, batch_size: int, seed: int | None, cache_bytes: int
-) -> tf.data.Dataset:
-    """Examples as batches for `fit`: every example once an epoch, the last batch as small as it is.
+def batch_sizes(rows: int, steps: int, replicas: int = 1, own_replicas: int = 1) -> np.ndarray:
+    """The sizes of the batches that a process takes in an epoch, (steps * own_replicas,) int64.
 
     Args:
-        folder: the artifact of preprocess.
-        examples: its description.
-        parts: which examples.
-        batch_size: examples per batch.
-        seed: of the order, which differs from epoch to epoch; None leaves the order as it is on disk.
-        cache_bytes: examples up to this size are kept in memory.
-
-    Returns:
-        (inputs, label) batches; inputs as `networks.build` names them, label (batch, 1) float32.
+        rows: examples, of all processes.
+        steps: in an epoch; each takes a batch for each replica.
+        replicas: of all processes.
+        own_replicas: of this one.
     """
-    reader = Reader(folder, examples)
-    if reader.size_bytes(parts) > cache_bytes:
-        return reader.streamed(parts, batch_size, seed)
-    return in_memory(reader.columns(parts), batch_size, seed)
+    if replicas == 1:
+        return np.diff(np.arange(steps + 1, dtype=np.int64) * rows // steps)
+    return np.full(steps * own_replicas, math.ceil(rows / (replicas * steps)), np.int64)
 
 
-def in_memory(columns: Columns, batch_size: int, seed: int | None) -> tf.data.Dataset:
-    """(inputs, label) batches of arrays in memory; in a new order in each epoch unless `seed` is None."""
+def from_columns(
+    columns: Columns, sizes: np.ndarray, seed: int | None, position: Position = BEGINNING
+) -> tf.data.Dataset:
+    """(inputs, label) batches of endless epochs, out of arrays.
+
+    Arrays that are mapped from a file (`numpy.memmap`) stay there: only the rows of a batch are read.
+
+    Args:
+        columns: the process's examples.
+        sizes: of the batches of an epoch (`batch_sizes`).
+        seed: of the order; None for another one in each run.
+        position: where to begin.
+    """
+    on_disk = any(isinstance(values, np.memmap) for values in columns.values())
+    take = _from_file(columns) if on_disk else _from_memory(columns)
+    batches = _row_numbers(len(columns[LABEL]), sizes, seed, position).map(take, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.map(_split).prefetch(tf.data.AUTOTUNE)
+
+
+def _row_numbers(rows: int, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
+    """The rows of each batch of endless epochs; the order of an epoch is drawn while the one before is trained on."""
+    ends = np.cumsum([0, *sizes])
+    bounds = tf.constant(ends)
+    passes = math.ceil(ends[-1] / rows)
+    kind = np.int32 if rows < 2**31 else np.int64
+
+    def draw(number: np.ndarray) -> np.ndarray:
+        # By numpy: TensorFlow's permutation sorts, which takes thirty times as long.
+        order = np.random.default_rng(None if seed is None else (seed, int(number))).permutation(rows).astype(kind)
+        return order if passes == 1 else np.tile(order, passes)
+
+    def order(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        drawn = tf.numpy_function(draw, [number], kind)
+        drawn.set_shape([rows * passes])
+        return number, drawn
+
+    def epoch(number: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+        numbers = tf.data.Dataset.range(_first_step(number, position), len(sizes))
+        return numbers.map(lambda step: order[bounds[step] : bounds[step + 1]])
+
+    return _epochs(position).map(order).prefetch(1).flat_map(epoch)
+
+
+def _from_memory(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     tensors = {name: tf.constant(values) for name, values in columns.items()}
-    count = len(columns[LABEL])
-    rows = tf.data.Dataset.range(count)
-    if seed is not None:
-        rows = rows.shuffle(count, seed=seed)
-    batches = rows.batch(batch_size).map(
-        lambda batch: _split({name: tf.gather(values, batch) for name, values in tensors.items()}),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return lambda rows: {name: tf.gather(values, rows) for name, values in tensors.items()}
 
 
-def _records(shard: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(shard, compression_type="GZIP", buffer_size=2**20)
+def _from_file(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    names = list(columns)
+
+    def take(rows: np.ndarray) -> list[np.ndarray]:
+        ascending = np.sort(rows)  # a file is read forwards
+        return [columns[name][ascending] for name in names]
+
+    def batch(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        taken = tf.numpy_function(take, [rows], [columns[name].dtype for name in names], stateful=False)
+        for name, values in zip(names, taken):
+            values.set_shape([None, columns[name].shape[1]])
+        return dict(zip(names, taken))
+
+    return batch
+
+
+def _seed_of(seed: int | None, number: tf.Tensor) -> tf.Tensor:
+    """The seed of an epoch's order, (2,) int64."""
+    # Without a seed the clock is asked: TensorFlow's own random numbers would follow from the program's seed.
+    first = tf.cast(tf.timestamp() * 1e6, tf.int64) if seed is None else tf.constant(seed, tf.int64)
+    own = tf.stack([first, number])
+    return tf.random.stateless_uniform([2], own, 0, _ENDLESS, tf.int64)
+
+
+def _epochs(position: Position) -> tf.data.Dataset:
+    return tf.data.Dataset.range(position.epoch, _ENDLESS)
+
+
+def _first_step(number: tf.Tensor, position: Position) -> tf.Tensor:
+    return tf.where(number == position.epoch, np.int64(position.step), np.int64(0))
 
 
 def _split(parsed: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

@@ -4,8 +4,10 @@ Layers are named after what they belong to (`embedding_<feature>`, `wide_<featur
 training finds the weights again (see weights.py).
 """
 
+import contextlib
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pydantic import TypeAdapter
 
 from components import artifacts
 from components.learning.config import Dcn, Linear, Mlp, Network, WideDeep
+from components.learning.dropout import Dropout
 from components.learning.legacy_keras import tf, tf_keras
 
 layers = tf_keras.layers
@@ -85,6 +88,17 @@ class NetworkSpec:
         return tuple(keys)
 
 
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """While the block runs, networks are built to compute in `float32`, `float16` or `bfloat16`, of float32 weights."""
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy(name if name == "float32" else f"mixed_{name}")
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
+
+
 def build(spec: NetworkSpec) -> tf_keras.Model:
     """A network with fresh weights.
 
@@ -152,7 +166,8 @@ def _embedded(
     for key, size, width, column in zip(spec.id_keys, spec.id_sizes, spec.embedding_widths, ids):
         embedding = layers.Embedding(size, width, name=f"embedding_{key}")(column)
         if network.embedding_dropout:
-            embedding = layers.Dropout(network.embedding_dropout, noise_shape=(None, 1))(embedding)
+            kept = Dropout(network.embedding_dropout, noise_shape=(None, 1), name=f"embedding_dropout_{key}")
+            embedding = kept(embedding)
         parts.append(embedding)
     return parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
 
@@ -162,7 +177,7 @@ def _hidden(network: Mlp | WideDeep | Dcn, hidden: tf.Tensor) -> tf.Tensor:
     for index, units in enumerate(network.hidden):
         hidden = layers.Dense(units, "relu", kernel_regularizer=penalty, name=f"hidden_{index}")(hidden)
         if network.dropout:
-            hidden = layers.Dropout(network.dropout)(hidden)
+            hidden = Dropout(network.dropout, name=f"dropout_{index}")(hidden)
     return hidden
 
 
@@ -181,7 +196,8 @@ def _sum(parts: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _prediction(spec: NetworkSpec, logits: tf.Tensor) -> tf.Tensor:
+    # In float32 even where the rest is computed with fewer bits: a probability needs them.
     if spec.task == "regression":
-        return layers.Rescaling(spec.label_std, spec.label_mean, name=OUTPUT)(logits)
+        return layers.Rescaling(spec.label_std, spec.label_mean, dtype="float32", name=OUTPUT)(logits)
     activation = "softmax" if spec.task == "multiclass" else "sigmoid"
-    return layers.Activation(activation, name=OUTPUT)(logits)
+    return layers.Activation(activation, dtype="float32", name=OUTPUT)(logits)

@@ -111,8 +111,10 @@ class Analysis:
             # Where every value is missing, the extremes are those of nothing.
             some = moments.min <= moments.max
             if feature.learns == "bounds":
-                bounds = np.unique(numbers[_bounds_name(feature)]).tolist() if some else ()
-                constants[feature.name] = Bounds(tuple(bounds))
+                bounds, quantiles = np.unique(numbers[_bounds_name(feature)], return_counts=True)
+                constants[feature.name] = (
+                    Bounds(*map(tuple, (bounds.tolist(), quantiles.tolist()))) if some else Bounds(())
+                )
             else:
                 constants[feature.name] = moments if some else Moments(0.0, 0.0, 0.0, 0.0)
         return constants

@@ -4,6 +4,7 @@ from pydantic import Field, model_validator
 
 from components.features.columns import Data
 from components.features.declared import Features
+from components.learning.config import Network, WideDeep
 from components.schema import Section
 
 DAYS = {"validation_days": 14, "heldout_days": 28}
@@ -31,6 +32,15 @@ class Preprocess(Section):
     )
     replay_share: float = Field(
         0.1, ge=0, le=1, description="share of the older training rows that a warm start sees again"
+    )
+    max_constant_drift: float = Field(
+        3,
+        gt=0,
+        le=1000,
+        description="how far new rows may be from the constants that a warm start keeps; beyond, they are learned anew "
+        "and training starts cold. In deviations of the base: how far a mean moved, or the logarithm of the ratio of "
+        "old and new deviation; for buckets the shift that moves as many rows of a normal distribution over a bound. "
+        "At 3 the usual new value is one that the base met once in a thousand rows",
     )
     rows_per_shard: int = Field(32_768, ge=1, le=10_000_000, description="rows in a TFRecord file, roughly")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of the replay sample and of the order inside the shards")
@@ -69,6 +79,8 @@ class PreprocessConfig(Section):
 
     data: Data
     features: Features
+    network: Network = Field(default_factory=WideDeep)
+    """Another network cannot start from the base's weights, and then needs all rows and not only the new ones."""
     preprocess: Preprocess = Field(default_factory=Preprocess)
 
     @model_validator(mode="after")

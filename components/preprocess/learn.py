@@ -23,30 +23,65 @@ from components.features.merge import merge
 from components.features.transform import source_columns
 from components.preprocess.analysis import VOCABULARY, Analysis, Numbers
 from components.preprocess.beam_pipeline import beam_pipeline
+from components.preprocess.drift import Drift
+from components.preprocess.drift_analysis import DriftAnalysis
 from components.preprocess.pieces import Piece
-from components.preprocess.record_batches import RecordBatches
+from components.preprocess.record_batches import IS_NEW, RecordBatches
 
 FOUND = "found"
+Marked = tuple[Piece, bool]
+"""Rows, and whether the base has not seen them."""
+Analyze = Callable[[RawTensors, tf.Tensor], dict[str, tf.Tensor]]
+"""Raw columns and (batch,) bool, whether a row is new → what the analyzers of numbers find, (numbers,) float64."""
 
 
-def learn(pieces: Sequence[Piece], features: Features, data: Data, known: Constants | None, scratch: Path) -> Constants:
-    """Learns what each feature needs from the rows in `pieces`.
+def learn(pieces: Sequence[Piece], features: Features, data: Data, scratch: Path) -> Constants:
+    """Learns what each feature needs from the rows in `pieces`, for a cold start.
 
     Args:
-        pieces: the training rows, replay included.
+        pieces: the training rows.
         features: what to learn for.
         data: declares the columns.
-        known: the base's constants, which are kept and grow; None for a cold start.
         scratch: an existing folder for temporary files.
     """
-    constants: Constants = {feature.name: Nothing() for feature in features}
     learning = [feature for feature in features if feature.learns != "nothing"]
-    if not learning:
-        return constants
-    fresh = _analyze(Analysis(learning, data), RecordBatches(source_columns(learning), data), pieces, scratch)
-    for feature in learning:
-        constants[feature.name] = _settled(feature, fresh[feature.name], known)
-    return constants
+    analysis = Analysis(learning, data)
+    batches = RecordBatches(source_columns(learning), data)
+    marked = [(piece, True) for piece in pieces]
+    numbers, records = _run(lambda raw, _: analysis.analyze(raw), analysis, batches, marked, scratch)
+    return _settled_all(features, analysis.constants(numbers, records), None)
+
+
+def learn_more(
+    new: Sequence[Piece], replayed: Sequence[Piece], features: Features, data: Data, known: Constants, scratch: Path
+) -> tuple[Constants, list[Drift]]:
+    """Learns new tokens, for a warm start; the other constants stay those of the base, and their drift is measured.
+
+    Args:
+        new: the training rows that the base has not seen.
+        replayed: those that it has.
+        features: what to learn for.
+        data: declares the columns.
+        known: the base's constants.
+        scratch: an existing folder for temporary files.
+    """
+    learning = [feature for feature in features if feature.learns != "nothing"]
+    analysis = Analysis([feature for feature in learning if feature.learns == "vocabulary"], data)
+    drift = DriftAnalysis(learning, data, known)
+    batches = RecordBatches(source_columns(learning), data)
+    marked = [*((piece, True) for piece in new), *((piece, False) for piece in replayed)]
+
+    def analyze(raw: RawTensors, is_new: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {**analysis.analyze(raw), **drift.analyze(raw, is_new)}
+
+    numbers, records = _run(analyze, analysis, batches, marked, scratch)
+    rows = sum(len(piece.rows) for piece in new)
+    return _settled_all(features, analysis.constants(numbers, records), known), drift.drifts(numbers, rows)
+
+
+def _settled_all(features: Features, fresh: Constants, known: Constants | None) -> Constants:
+    nothing = Nothing()
+    return {feature.name: _settled(feature, fresh.get(feature.name, nothing), known) for feature in features}
 
 
 def _settled(feature: AnyFeature, fresh: Learned, known: Constants | None) -> Learned:
@@ -66,26 +101,32 @@ def _without_rare(vocabulary: Vocabulary, min_count: int, kept: frozenset[str]) 
     return Vocabulary(tuple(token for token, _ in frequent), tuple(count for _, count in frequent))
 
 
-def _analyze(analysis: Analysis, batches: RecordBatches, pieces: Sequence[Piece], scratch: Path) -> Constants:
+def _run(
+    analyze: Analyze, analysis: Analysis, batches: RecordBatches, pieces: Sequence[Marked], scratch: Path
+) -> tuple[Numbers, list[bytes]]:
+    """What the analyzers find: numbers, and the records of the vocabulary."""
+    if not batches.aliases:
+        return {}, []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         found = f"{folder}/{FOUND}"
         with tft_beam.Context(temp_dir=folder), beam_pipeline() as pipeline:
-            rows = pipeline | beam.Create(pieces) | beam.Map(batches.read)
-            transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analysis, batches))
+            rows = pipeline | beam.Create(pieces) | beam.MapTuple(batches.read)
+            transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analyze, batches))
             _ = transform_fn | tft_beam.WriteTransformFn(found)
         output = tft.TFTransformOutput(found)
-        records = output.vocabulary_by_name(VOCABULARY) if analysis.tokens else ()
-        return analysis.constants(_numbers(output, batches), records)
+        records = list(output.vocabulary_by_name(VOCABULARY)) if analysis.tokens else []
+        return _numbers(output, batches), records
 
 
-def _preprocessing_fn(analysis: Analysis, batches: RecordBatches) -> Callable[[RawTensors], dict[str, tf.Tensor]]:
+def _preprocessing_fn(analyze: Analyze, batches: RecordBatches) -> Callable[[RawTensors], dict[str, tf.Tensor]]:
     """The function that TensorFlow Transform traces: gives, in every row, all that the analyzers find."""
 
     # AutoGraph reads the source of all that is called, in vain: there is no Python control flow on tensors in it.
     @tf.autograph.experimental.do_not_convert
     def preprocessing_fn(inputs: RawTensors) -> dict[str, tf.Tensor]:
-        found = analysis.analyze({name: inputs[alias] for name, alias in batches.aliases.items()})
-        rows = tf.shape(next(iter(inputs.values())))[0]
+        raw = {name: inputs[alias] for name, alias in batches.aliases.items()}
+        found = analyze(raw, tf.equal(inputs[IS_NEW], 1))
+        rows = tf.shape(inputs[IS_NEW])[0]
         # There must be an output, and none may be float64: the bits travel as int64.
         outputs = {name: tf.bitcast(numbers, tf.int64) for name, numbers in found.items()}
         outputs[FOUND] = tf.zeros([1], tf.int64)

@@ -10,7 +10,9 @@ import numpy as np
 from components.artifacts import Snapshot
 from components.errors import UserError
 from components.features.columns import Data
+from components.features.declaration import Moments
 from components.preprocess.config import PreprocessConfig
+from components.preprocess.drift import FEWEST_VALUES, Drift, of_moments
 from components.preprocess.facts import NO_DAY, Facts, read_facts
 from components.preprocess.pieces import Piece
 from components.preprocess.split import (
@@ -28,6 +30,8 @@ from components.preprocess.split import (
 from components.preprocess.start import Base, Start
 
 PARTS = {"train": (TRAIN, REPLAY), "validation": (VALIDATION,), "heldout": (HELDOUT,)}
+LEARNED_FROM = {"new": (TRAIN,), "replay": (REPLAY,)}
+"""What `train` consists of, by whether the base has seen it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Plan:
 
     start: Start
     pieces: dict[str, tuple[Piece, ...]]
-    """For `train`, `validation` and `heldout`: their rows, in the order of the partitions."""
+    """For `train`, its parts `new` and `replay`, `validation` and `heldout`: rows in the order of the partitions."""
     rows: dict[str, int]
     """Rows in `train`, with `replay` counted among them, `validation`, `heldout`; and those left out: `unlabelled`,
     `untimed` (a label, but no time) and `older` (before the window, or not drawn for the replay)."""
@@ -44,8 +48,10 @@ class Plan:
     """`from` and `to` (exclusive) of the training window without the replay, ISO; None without a time column."""
     trained_until: int | None
     """Seconds since 1970 of the first moment that is not trained on; None without a time column."""
-    label_mean: float
-    label_std: float
+    label: Moments
+    """Of the labels, for regression; a base's are kept, because its weights are tuned to them."""
+    label_drift: tuple[Drift, ...]
+    """How far the new rows' labels are from the base's; empty where that does not matter."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,9 @@ def plan(snapshot: Snapshot, config: PreprocessConfig, start: Start) -> Plan:
         split = _split(facts, config, None, snapshot.digest)
     rows = _count(facts, split)
     _check_parts(rows, config)
-    labels = np.concatenate([group.labels[np.isin(parts, PARTS["train"])] for group, parts in zip(facts, split.parts)])
-    _check_labels(labels, config.data)
-    mean, std = _label_moments(labels, config, start.base)
-    return Plan(start, _pieces(facts, split), rows, _window(split.days), _trained_until(split.days), mean, std)
+    _check_labels(_labels(facts, split, PARTS["train"]), config.data)
+    label, drift = _label_moments(_labels(facts, split, LEARNED_FROM["new"]), config, start.base)
+    return Plan(start, _pieces(facts, split), rows, _window(split.days), _trained_until(split.days), label, drift)
 
 
 def _split(facts: Sequence[Facts], config: PreprocessConfig, base: Base | None, salt: str) -> _Split:
@@ -117,6 +122,10 @@ def _check_parts(rows: dict[str, int], config: PreprocessConfig) -> None:
             )
 
 
+def _labels(facts: Sequence[Facts], split: _Split, wanted: Sequence[int]) -> np.ndarray:
+    return np.concatenate([group.labels[np.isin(parts, wanted)] for group, parts in zip(facts, split.parts)])
+
+
 def _check_labels(labels: np.ndarray, data: Data) -> None:
     if (labels == labels[0]).all():
         only = float(labels[0]) if data.task == "regression" else data.label_classes[int(labels[0])]
@@ -126,13 +135,14 @@ def _check_labels(labels: np.ndarray, data: Data) -> None:
         )
 
 
-def _label_moments(labels: np.ndarray, config: PreprocessConfig, base: Base | None) -> tuple[float, float]:
-    """Mean and deviation of a number to predict; a base's are kept, because its weights are tuned to them."""
+def _label_moments(new: np.ndarray, config: PreprocessConfig, base: Base | None) -> tuple[Moments, tuple[Drift, ...]]:
     if config.data.task != "regression":
-        return 0.0, 1.0
-    if base is not None:
-        return base.label_mean, base.label_std
-    return float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64))
+        return Moments(0.0, 1.0, 0.0, 0.0), ()
+    mean, std = float(new.mean(dtype=np.float64)), float(new.std(dtype=np.float64))
+    if base is None:
+        return Moments(mean, std, 0.0, 0.0), ()
+    is_enough = len(new) >= FEWEST_VALUES
+    return base.label, (of_moments(config.data.label, base.label, mean, std),) if is_enough else ()
 
 
 def _pieces(facts: Sequence[Facts], split: _Split) -> dict[str, tuple[Piece, ...]]:
@@ -142,7 +152,7 @@ def _pieces(facts: Sequence[Facts], split: _Split) -> dict[str, tuple[Piece, ...
             for group, parts in zip(facts, split.parts)
             if len(rows := np.flatnonzero(np.isin(parts, wanted)).astype(np.int32))
         )
-        for name, wanted in PARTS.items()
+        for name, wanted in (PARTS | LEARNED_FROM).items()
     }
 
 

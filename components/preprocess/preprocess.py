@@ -1,6 +1,8 @@
 """Snapshot → examples: chooses rows, learns the transform's constants, writes TFRecords and the held-out rows."""
 
+import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from components.features.transform import Transform
 from components.features.transform_tf import TransformGraph
 from components.preprocess.config import PreprocessConfig
 from components.preprocess.expected import write_expected
-from components.preprocess.learn import learn
+from components.preprocess.learn import learn, learn_more
 from components.preprocess.pieces import Shard, deal
 from components.preprocess.plan import Plan, describe, plan
-from components.preprocess.start import find_start
+from components.preprocess.start import Start, find_start
 from components.preprocess.write import write_rows, write_shards
 
+log = logging.getLogger(__name__)
 STEP = "preprocess"
 SHARDED = ("train", "validation")
 
@@ -51,8 +54,9 @@ def preprocess(snapshot: Path, base: Path, config: PreprocessConfig, work: Path,
         began_s = time.perf_counter()
         chosen = plan(Snapshot.read(snapshot), config, find_start(base, config))
         planned_s = time.perf_counter()
+        chosen, constants = _learn(chosen, Snapshot.read(snapshot), config, examples)
         known = chosen.start.base.constants if chosen.start.base else None
-        constants = learn(chosen.pieces["train"], config.features, config.data, known, examples)
+        _tell(chosen.start, base)
         learned_s = time.perf_counter()
         transform = Transform(config.data, config.features, constants)
         written = _write(chosen, transform, Snapshot.read(snapshot), config, examples)
@@ -67,6 +71,25 @@ def preprocess(snapshot: Path, base: Path, config: PreprocessConfig, work: Path,
                 "write_s": ended_s - learned_s,
             },
         )
+
+
+def _learn(chosen: Plan, snapshot: Snapshot, config: PreprocessConfig, scratch: Path) -> tuple[Plan, Constants]:
+    """Learns the constants; where the new rows have drifted too far from those of the base, for a cold start."""
+    if chosen.start.base is not None:
+        new, replayed = chosen.pieces["new"], chosen.pieces["replay"]
+        known = chosen.start.base.constants
+        constants, drifts = learn_more(new, replayed, config.features, config.data, known, scratch)
+        start = chosen.start.judged([*chosen.label_drift, *drifts], config.preprocess.max_constant_drift)
+        if start.base is not None:
+            return replace(chosen, start=start), constants
+        chosen = plan(snapshot, config, start)
+    return chosen, learn(chosen.pieces["train"], config.features, config.data, scratch)
+
+
+def _tell(start: Start, base: Path) -> None:
+    """Logs where training starts; a cold start is a warning where there is a version that it could go on from."""
+    is_lost = start.base is None and (base / artifacts.LINEAGE).exists()
+    log.log(logging.WARNING if is_lost else logging.INFO, "%s start: %s", start.kind, start.reason)
 
 
 def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: PreprocessConfig, folder: Path) -> Examples:
@@ -84,8 +107,8 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
         id_sizes=transform.id_sizes,
         task=config.data.task,
         classes=config.data.label_classes,
-        label_mean=chosen.label_mean,
-        label_std=chosen.label_std,
+        label_mean=chosen.label.mean,
+        label_std=chosen.label.std,
         rows={part: chosen.rows[part] for part in (*SHARDED, "heldout", "replay")},
         shards={part: tuple(shard.name for shard in of_part) for part, of_part in shards.items()},
         trained_until=chosen.trained_until,

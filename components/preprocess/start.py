@@ -1,13 +1,16 @@
 """Warm or cold: whether training goes on from a version or begins anew."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components import artifacts
 from components.features.columns import Data
-from components.features.declaration import Constants
+from components.features.declaration import Constants, Moments
 from components.features.transform import Transform, features_digest
+from components.learning.changes import changes, read_network
 from components.preprocess.config import PreprocessConfig
+from components.preprocess.drift import Drift, largest
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,8 @@ class Base:
     """Seconds since 1970 from which on rows are new; None without a time column."""
     partitions: frozenset[str]
     """Digests of the partitions that it knows."""
-    label_mean: float
-    label_std: float
+    label: Moments
+    """Of the numbers to predict; the least and the largest are not known, and zero."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,27 @@ class Start:
         """`warm` or `cold`."""
         return "cold" if self.base is None else "warm"
 
+    def judged(self, drifts: Sequence[Drift], limit: float) -> "Start":
+        """This warm start, with the largest drift in its reason; a cold one where that is above the limit."""
+        assert self.base is not None
+        drift = largest(drifts)
+        if drift is None:
+            return self
+        size = f"a drift of {drift.deviations:.2f}"
+        if drift.deviations > limit:
+            since = f"since version {self.base.version} {drift.words}"
+            return Start(None, f"{since}, {size}, above preprocess.max_constant_drift {limit:g}")
+        return replace(self, reason=f"{self.reason}; its constants are kept: {drift.words}, {size}, limit {limit:g}")
+
 
 def find_start(base: Path, config: PreprocessConfig) -> Start:
     """Decides from the version in the folder `base`, which is empty where there is none.
 
-    Only a version with the same features and the same label has constants and weights that can be kept.
+    Only a version with the same features, the same label and a network of the same shape has constants and weights that
+    can be kept.
     """
     if not (base / artifacts.LINEAGE).exists():
-        return Start(None, "there is no model yet to go on from")
+        return Start(None, "there is no model yet to go on from, or resolve.start is cold")
     lineage = artifacts.read_json(base / artifacts.LINEAGE)
     version = lineage["version"]
     known = Transform.read(base)
@@ -51,6 +67,8 @@ def find_start(base: Path, config: PreprocessConfig) -> Start:
         return Start(None, f"the features or the types of their columns changed since version {version}")
     if _target(known.data) != _target(config.data):
         return Start(None, f"the label, the task, the classes or the time column changed since version {version}")
+    if changed := changes(config.network, read_network(base)):
+        return Start(None, f"{changed} in version {version}")
     examples = artifacts.Examples.read(base)
     if examples.split != config.split:
         return Start(
@@ -62,8 +80,7 @@ def find_start(base: Path, config: PreprocessConfig) -> Start:
             known.constants,
             lineage["trained_until"],
             frozenset(lineage["partitions"]),
-            examples.label_mean,
-            examples.label_std,
+            Moments(examples.label_mean, examples.label_std, 0.0, 0.0),
         ),
         f"version {version} has the same features and the same label",
     )

@@ -121,7 +121,7 @@ def _outcome(train: dict[str, Any]) -> Html:
     if not train:
         return EMPTY
     speed = fields.number(train, "examples_per_s")
-    parameters = fields.number(train, "parameters")
+    parameters, resumed = fields.number(train, "parameters"), fields.number(train, "resumed")
     return facts(
         [
             ("Network", _network(train)),
@@ -130,8 +130,27 @@ def _outcome(train: dict[str, Any]) -> Html:
             ("Best epoch", fields.text(train, "best_epoch")),
             ("Examples", fmt.count(fields.number(train, "examples"))),
             ("Rate", f"{fmt.count(speed)} examples/s" if speed is not None else ""),
+            ("Strategy", _strategy(train)),
+            ("Arithmetic", _arithmetic(train)),
+            ("Went on", f"{fmt.counted(resumed, 'time')} from a checkpoint" if resumed else ""),
         ]
     )
+
+
+def _strategy(train: dict[str, Any]) -> str:
+    """How training was distributed, and why."""
+    batch, rate = fields.number(train, "batch_size"), fields.number(train, "learning_rate")
+    steps = [f"{fmt.count(batch)} examples a step"] if batch is not None else []
+    steps += [f"learning rate {rate:.3g}"] if rate is not None else []
+    said = [fields.text(train, "strategy"), fields.text(train, "strategy_reason"), *steps]
+    return ", ".join(part for part in said if part)
+
+
+def _arithmetic(train: dict[str, Any]) -> str:
+    """What was computed with, and why."""
+    precision, xla = fields.text(train, "precision"), " with XLA" if train.get("xla") is True else ""
+    reason = fields.text(train, "arithmetic_reason")
+    return f"{precision}{xla}" + (f" ({reason})" if reason else "") if precision else ""
 
 
 def _network(train: dict[str, Any]) -> str:
@@ -150,4 +169,15 @@ def _setting(value: Any) -> str:
 def _layers(train: dict[str, Any]) -> Html:
     layers = fields.table(train, "layers")
     kinds = [("reused", "Reused as they were:"), ("remapped", "Remapped by token:"), ("new", "New:")]
-    return element("div", *(chips(title, fields.names(layers, key)) for key, title in kinds)) if layers else EMPTY
+    if not layers:
+        return EMPTY
+    rows = [
+        [name, fmt.count(fields.number(one, "kept")), fmt.count(fields.number(one, "new"))]
+        for name, one in list(fields.tables(layers, "rows").items())[:MOST_VOCABULARIES]
+    ]
+    return element(
+        "div",
+        *(chips(title, fields.names(layers, key)) for key, title in kinds),
+        facts([("Optimizer state", fields.text(layers, "optimizer"))]),
+        table(["Feature", "Rows kept", "Rows new"], rows, ["Rows kept", "Rows new"]),
+    )

@@ -1,37 +1,33 @@
 """Trains the network on the examples, from the base's weights where there is a base that fits."""
 
+import contextlib
+import fcntl
+import hashlib
 import logging
 import shutil
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from components import artifacts
 from components.errors import UserError
-from components.features.transform import Transform
-from components.learning import fit, input, networks, saved_model, weights
-from components.learning.config import Network
-from components.learning.legacy_keras import tf_keras
-from components.learning.networks import NetworkSpec
-from components.train.config import Train, TrainConfig
+from components.schema import canonical_json
+from components.train import local, tfjob
+from components.train.config import TrainConfig
+from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
-STEPS_PER_EPOCH = 200
-BATCH_SIZES = (16, 1024)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What training starts from."""
-
-    spec: NetworkSpec
-    base_spec: NetworkSpec | None
-    """The network of the base whose weights are taken; None for a cold start."""
-    reason: str
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+OF_NO_CONSEQUENCE = ("budget", "cache", "cache_memory_share", "checkpoint_minutes", "launch", "tfjob")
+"""Keys of `train` that change no weight: with more memory or money a training goes on from where it had too little."""
 
 
 def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Path) -> None:
     """Makes the artifact `model` (artifacts.py).
+
+    What a training saves while it runs lies in `<work>/checkpoints/<digest of all it depends on>/`: the same training,
+    run again after it was killed, goes on from there.
 
     Args:
         examples: artifact of preprocess.
@@ -41,45 +37,37 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         model: folder to write.
 
     Raises:
-        UserError: there are no examples to train on or to validate with.
+        UserError: there are no examples to train on or to validate with, or it cannot be trained as configured.
+        PreemptedError: the process was told to end; the checkpoint is saved.
     """
     with artifacts.recorded("train", work, [examples], model) as details, artifacts.atomic_folder(model) as folder:
-        described = artifacts.Examples.read(examples)
-        _check(described)
-        transform = Transform.read(examples)
-        start = choose_start(config.network, described, base)
-        log.info("%s start: %s", "cold" if start.base_spec is None else "warm", start.reason)
-        tf_keras.utils.set_random_seed(config.train.seed)
-        network, layers = _network(start, transform, base, _learning_rate(config.train, start))
-        fitted, refitted = _fit(network, examples, described, start, config.train)
-        _write(folder, network, start.spec, transform)
-        shutil.copy2(examples / artifacts.EXAMPLES, folder / artifacts.EXAMPLES)
-        details.update(_details(start, network, layers, fitted, described), refit=refitted and asdict(refitted))
-        artifacts.write_json(folder / artifacts.TRAINING, details)
+        _check(artifacts.Examples.read(examples))
+        scratch = work / CHECKPOINTS / digest(examples, base, config)
+        logs = artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD
+        paths = Paths(examples, base, scratch, logs)
+        with _alone(scratch):
+            _train(paths, config)
+            shutil.copytree(paths.result, folder, dirs_exist_ok=True)
+        details.update(artifacts.read_json(folder / artifacts.TRAINING))
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
-def choose_start(network: Network, examples: artifacts.Examples, base: Path) -> Start:
-    """Warm from the base's weights where preprocess kept the base's ids and the network is the same; else cold.
+@contextlib.contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """Holds the folder of a training while the block runs; the lock ends with the process, however that ends.
 
-    A warm network keeps the base's embedding widths, which would follow a grown vocabulary otherwise.
+    Raises:
+        UserError: another process holds it.
     """
-    spec = NetworkSpec.of(network, examples)
-    if examples.base_version is None:
-        return Start(spec, None, examples.start_reason)
-    base_spec = NetworkSpec.read(base)
-    for what in ("network", "task", "classes", "floats", "id_names"):
-        if getattr(spec, what) != getattr(base_spec, what):
-            return Start(spec, None, f"{what} differs from that of version {examples.base_version}")
-    return Start(replace(spec, embedding_widths=base_spec.embedding_widths), base_spec, examples.start_reason)
-
-
-def batch_size(train: Train, examples: int) -> int:
-    """The configured size, or a power of two within BATCH_SIZES that gives at least STEPS_PER_EPOCH steps an epoch."""
-    if train.batch_size is not None:
-        return train.batch_size
-    smallest, largest = BATCH_SIZES
-    wanted = max(1, examples // STEPS_PER_EPOCH)
-    return min(largest, max(smallest, 1 << (wanted.bit_length() - 1)))
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is at this very training, in {scratch}; wait for it or stop it") from None
+        except OSError as error:
+            log.warning("%s cannot be locked (%s): see to it that no other run is at this training", scratch, error)
+        yield
 
 
 def _check(examples: artifacts.Examples) -> None:
@@ -88,58 +76,46 @@ def _check(examples: artifacts.Examples) -> None:
             raise UserError(f"there are no {part} examples; bring more data or change preprocess.{part}_days or _share")
 
 
-def _learning_rate(train: Train, start: Start) -> float:
-    return train.learning_rate if start.base_spec is None else train.warm_learning_rate
+def _train(paths: Paths, config: TrainConfig) -> None:
+    if config.train.launch == "tfjob":
+        _train_in_pods(paths, config)
+    elif config.train.is_spread:
+        local.launch(paths, config)
+    else:
+        # TensorFlow takes seconds to import, and memory: a step that only waits for others does without.
+        from components.train.process import train_process
+
+        train_process(paths, config)
 
 
-def _network(
-    start: Start, transform: Transform, base: Path, learning_rate: float
-) -> tuple[tf_keras.Model, weights.Layers]:
-    network = networks.build(start.spec)
-    fit.compile_model(network, start.spec, learning_rate)
-    if start.base_spec is None:
-        return network, weights.Layers(new=[layer.name for layer in network.layers if layer.weights])
-    maps = weights.row_maps(start.spec, transform, start.base_spec, Transform.read(base))
-    return network, weights.warm_start(network, base, maps)
+def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
+    """Copies what the pods read to where they all see it, unless an earlier try has."""
+    shared = replace(paths, examples=paths.scratch / "examples", base=paths.scratch / "base")
+    for source, target in ((paths.examples, shared.examples), (paths.base, shared.base)):
+        if not target.exists():
+            with artifacts.atomic_folder(target) as folder:
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+    artifacts.write_bytes(paths.config, config.to_json().encode())
+    roles = {"Worker": config.train.workers}
+    if config.train.strategy == "parameter_server":
+        roles = {"Chief": 1, **roles, "PS": config.train.parameter_servers}
+    folders = [paths.scratch, paths.log]
+    tfjob.launch(shared.command, folders, roles, paths.scratch.name, config.train.tfjob)
 
 
-def _fit(
-    network: tf_keras.Model, folder: Path, examples: artifacts.Examples, start: Start, train: Train
-) -> tuple[fit.Fitted, fit.Refitted | None]:
-    size = batch_size(train, examples.rows["train"])
-    training = input.dataset(folder, examples, ("train",), size, train.seed, train.cache_bytes)
-    validation = input.dataset(folder, examples, ("validation",), input.READ_ROWS, None, train.cache_bytes)
-    rate = _learning_rate(train, start)
-    beginning = fit.Beginning(network)
-    fitted = fit.fit(network, training, validation, start.spec, fit.Schedule(train.epochs, rate, train.patience))
-    if not train.refit:
-        return fitted, None
-    everything = input.dataset(folder, examples, ("train", "validation"), size, train.seed, train.cache_bytes)
-    return fitted, fit.refit(network, beginning, everything, fitted.best_epoch, rate)
+def digest(examples: Path, base: Path, config: TrainConfig) -> str:
+    """The digest of all that a training depends on."""
+    described = config.model_dump(mode="json", exclude={"train": set(OF_NO_CONSEQUENCE)})
+    found = hashlib.sha256(canonical_json(described).encode())
+    for folder in (examples, base):
+        for path in _identifying(folder):
+            found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+            if path.suffix == ".json":
+                found.update(path.read_bytes())
+    return found.hexdigest()[:32]
 
 
-def _write(folder: Path, network: tf_keras.Model, spec: NetworkSpec, transform: Transform) -> None:
-    weights.save(network, folder)
-    spec.write(folder)
-    transform.write(folder)
-    saved_model.export(network, transform, folder)
-
-
-def _details(
-    start: Start, network: tf_keras.Model, layers: weights.Layers, fitted: fit.Fitted, examples: artifacts.Examples
-) -> dict[str, Any]:
-    rows = examples.rows["train"]
-    seconds = sum(epoch.seconds for epoch in fitted.history)
-    return {
-        "start": "cold" if start.base_spec is None else "warm",
-        "start_reason": start.reason,
-        "network": start.spec.network.model_dump(mode="json"),
-        "parameters": network.count_params(),
-        "layers": asdict(layers),
-        "history": [{**asdict(epoch), "examples": rows} for epoch in fitted.history],
-        "metric": fitted.metric,
-        "best_epoch": fitted.best_epoch,
-        "stopped": fitted.stopped,
-        "examples": rows,
-        "examples_per_s": round(rows * len(fitted.history) / seconds),
-    }
+def _identifying(folder: Path) -> Iterator[Path]:
+    """The files of an artifact that are the same whenever it is made of the same; not the records, which tell times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return (path for path in files if artifacts.RECORDS not in path.relative_to(folder).parts)

@@ -111,6 +111,13 @@ def test_no_run_goes_while_a_lineage_cannot_be_read(work):
     assert work.plan(runs=1) == [work.path / "runs" / "old"]
 
 
+def test_a_checkpoint_goes_when_nobody_went_on_with_it_for_a_week(work):
+    work.file("checkpoints/aa/checkpoint/progress.json", NOW_S - 6 * DAY_S)
+    work.file("checkpoints/aa/checkpoint/weights-1.npz", NOW_S - 100 * DAY_S)
+    old = work.file("checkpoints/bb/checkpoint/progress.json", NOW_S - 8 * DAY_S)
+    assert work.plan() == [old.parents[1]]
+
+
 def test_leftovers_go_after_a_day(work):
     old_s, young_s = NOW_S - 1.1 * DAY_S, NOW_S - 0.9 * DAY_S
     work.run("run", NOW_S)

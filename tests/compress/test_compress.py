@@ -7,7 +7,7 @@ from components.compress.compress import compress, try_out
 from components.compress.config import RECIPES, Compress, Recipe
 from components.errors import UserError
 from components.features.transform import Transform
-from components.learning import fit, networks, weights
+from components.learning import networks, weights
 from components.learning.config import Dcn, WideDeep
 from components.learning.legacy_keras import tf_keras
 from components.predictor.predictor import Predictor
@@ -44,7 +44,7 @@ def write_model(root, task, use, network):
     (root / "model").mkdir()
     tf_keras.utils.set_random_seed(0)
     built = networks.build(spec)
-    fit.compile_model(built, spec, 0.001)
+    weights.add_optimizer(built)
     random = np.random.default_rng(0)
     built.set_weights([weight + random.normal(0, 0.2, weight.shape) for weight in built.get_weights()])
     weights.save(built, root / "model")

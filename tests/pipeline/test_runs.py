@@ -35,7 +35,7 @@ def test_the_first_run_ends_with_a_model_in_service_and_a_report(workshop, first
 
 
 def test_everything_lies_below_the_work_directory(workshop, first) -> None:
-    known = {"data", "empty", "models", "pipeline", "runs", "source"}
+    known = {"checkpoints", "data", "empty", "models", "pipeline", "runs", "source"}
     assert {path.name for path in workshop.work.iterdir()} <= known | {"workspace"}
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from components import artifacts
 from components.artifacts import Examples, Partition, Snapshot
 from components.features.transform import Transform
+from components.learning.config import WideDeep
 from components.preprocess.config import PreprocessConfig
 from components.schema import parse
 
@@ -112,6 +113,7 @@ def version(folder: Path, number: int, examples: Path, until: int | None, partit
     for name in (artifacts.FEATURES, artifacts.CONSTANTS, artifacts.EXAMPLES):
         shutil.copy(examples / name, folder / name)
     shutil.copytree(examples / artifacts.VOCABULARY, folder / artifacts.VOCABULARY)
+    artifacts.write_json(folder / artifacts.NETWORK, {"network": WideDeep().model_dump(mode="json")})
     lineage = {"version": number, "trained_until": until, "partitions": list(partitions)}
     artifacts.write_json(folder / artifacts.LINEAGE, lineage)
     return folder

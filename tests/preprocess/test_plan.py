@@ -10,6 +10,7 @@ import pytest
 
 from components.artifacts import Snapshot
 from components.errors import UserError
+from components.features.declaration import Moments
 from components.preprocess.pieces import Piece, deal
 from components.preprocess.plan import Plan, plan
 from components.preprocess.start import Base, Start
@@ -23,7 +24,7 @@ COLD = Start(None, "a test")
 
 def base(until_day: int | None = None, partitions: tuple[str, ...] = ()) -> Start:
     until = None if until_day is None else FIRST_S + until_day * DAY_S
-    return Start(Base(3, {}, until, frozenset(partitions), 1.5, 2.5), "a test")
+    return Start(Base(3, {}, until, frozenset(partitions), Moments(1.5, 2.5, 0, 0)), "a test")
 
 
 def planned(
@@ -202,6 +203,37 @@ def test_unknown_class_is_refused(tmp_path):
     wrong = table.set_column(table.schema.get_field_index("late"), "late", pa.array([0, 1] * 49 + [7, 1]))
     with pytest.raises(UserError, match="the label late is 7; it must be one of 0, 1"):
         planned(tmp_path, {"aa": wrong}, COLD, validation_days=3, heldout_days=5)
+
+
+def regression(folder: Path, start: Start, shift: float) -> Plan:
+    table = parcels(900, 0, 20)
+    late = pa.array(np.random.default_rng(0).normal(size=900) + np.where(np.arange(900) < 360, 0, shift))
+    made_from = snapshot(
+        folder / "data", "one", {"aa": table.set_column(table.schema.get_field_index("late"), "late", late)}
+    )
+    config = section(validation_days=3, heldout_days=5, replay_share=1.0)
+    columns = {**config.data.columns, "late": config.data.columns["weight"]}
+    data = config.data.model_copy(update={"task": "regression", "columns": columns})
+    return plan(Snapshot.read(made_from), config.model_copy(update={"data": data}), start)
+
+
+def test_the_labels_of_new_rows_are_measured_against_those_of_the_base(tmp_path):
+    chosen = regression(tmp_path, base(8), shift=11.5)
+    assert chosen.label == Moments(1.5, 2.5, 0, 0)
+    (drift,) = chosen.label_drift
+    assert drift.deviations == pytest.approx((11.5 - 1.5) / 2.5, abs=0.1)
+    assert drift.words.startswith("the mean of late moved from 1.5 to 11.")
+
+
+def test_a_cold_start_takes_the_labels_as_they_are(tmp_path):
+    chosen = regression(tmp_path, COLD, shift=0.0)
+    assert chosen.label_drift == ()
+    assert (chosen.label.mean, chosen.label.std) == pytest.approx((0, 1), abs=0.1)
+
+
+def test_classes_have_no_label_drift(tmp_path):
+    chosen = planned(tmp_path, {"aa": parcels(900, 0, 20)}, base(8), validation_days=3, heldout_days=5)
+    assert (chosen.label, chosen.label_drift) == (Moments(0, 1, 0, 0), ())
 
 
 def piece(rows: int, group: int = 0) -> Piece:

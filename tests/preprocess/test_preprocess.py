@@ -11,7 +11,8 @@ import pytest
 from components import artifacts
 from components.features.arrow import arrow_schema, dense
 from components.features.declaration import Bounds, Moments, Nothing, Vocabulary
-from tests.preprocess.parcels import COLUMNS, FEATURES, Made, parcels, section, snapshot
+from components.preprocess.drift import of_bounds, of_moments
+from tests.preprocess.parcels import COLUMNS, FEATURES, Made, parcels, section, snapshot, version
 
 Record = tuple[np.ndarray, np.ndarray, float]
 
@@ -20,6 +21,15 @@ def truth(rows: pa.Table, column: str) -> np.ndarray:
     """A column's values as training sees them: float32 made wide, without missing ones."""
     values = rows[column].drop_null().cast(pa.float64()).to_numpy()
     return values.astype(np.float32).astype(np.float64) if COLUMNS[column] == "float" else values
+
+
+MOMENTS = {"weight": "weight", "log_price": "price", "pieces": "pieces"}
+
+
+def moments_of(rows: pa.Table, feature: str) -> tuple[float, float]:
+    values = truth(rows, MOMENTS[feature])
+    values = np.log1p(np.clip(values, 0, 1000)) if feature == "log_price" else values
+    return values.mean(), values.std()
 
 
 def training_rows(made: Made) -> pa.Table:
@@ -197,6 +207,55 @@ def test_warm_start_keeps_ids_and_appends_new_tokens(cold, warm):
 def test_warm_start_keeps_moments_and_bounds(cold, warm):
     for name in ("weight", "log_price", "pieces", "never", "weight_class", "price_class"):
         assert warm.transform.constants[name] == cold.transform.constants[name]
+
+
+def test_warm_start_says_which_constant_drifted_most(cold, warm):
+    new = warm.labelled(30, 40)
+    known = cold.transform.constants
+    found = {name: of_moments(name, known[name], *moments_of(new, name)) for name in MOMENTS}
+    for name in ("weight_class", "price_class"):
+        values, bounds = truth(new, name.removesuffix("_class")), known[name].bounds
+        ends = [[(values < bound).mean() for bound in bounds], [(values <= bound).mean() for bound in bounds]]
+        found[name] = of_bounds(name, known[name], *ends)
+    drift = max(found.values(), key=lambda one: one.deviations)
+    assert 0 < drift.deviations < 0.5
+    said = f"its constants are kept: {drift.words}, a drift of {drift.deviations:.2f}, limit 3"
+    assert said in warm.details["start_reason"] == warm.examples.start_reason
+
+
+def test_constants_that_drifted_too_far_are_learned_anew_from_all_rows(make, cold, january, february, tmp_path, caplog):
+    base = version(tmp_path / "base", 7, cold.folder, cold.examples.trained_until, ("aa",))
+    heavy = pc.add(february["weight"], 1000.0)
+    february = february.set_column(february.schema.get_field_index("weight"), "weight", heavy)
+    made_from = snapshot(tmp_path / "data", "second", {"aa": january, "bb": february})
+    made = make(made_from, base, cold.config, tmp_path)
+    assert (made.examples.base_version, made.details["start"]) == (None, "cold")
+    reason = made.details["start_reason"]
+    assert (
+        "since version 7 the mean of weight moved from" in reason and "above preprocess.max_constant_drift 3" in reason
+    )
+    assert [record.levelname for record in caplog.records if reason in record.message] == ["WARNING"]
+    assert made.examples.rows["replay"] == 0
+    assert made.examples.rows["train"] == made.labelled(0, 40).num_rows
+    mean, std = moments_of(made.labelled(0, 40), "weight")
+    assert (made.transform.constants["weight"].mean, made.transform.constants["weight"].std) == pytest.approx(
+        (mean, std)
+    )
+    assert made.transform.constants["town"].tokens != cold.transform.constants["town"].tokens
+
+
+def test_tokens_that_are_gone_are_kept_until_a_cold_start(make, cold, january, february, tmp_path):
+    """And without a replay, a warm run trains on the new rows alone."""
+    base = version(tmp_path / "base", 7, cold.folder, cold.examples.trained_until, ("aa",))
+    tables = {
+        digest: table.set_column(table.schema.get_field_index("town"), "town", pa.array(["Newtown"] * len(table)))
+        for digest, table in {"aa": january, "bb": february}.items()
+    }
+    made_from = snapshot(tmp_path / "data", "second", tables)
+    made = make(made_from, base, section(validation_days=4, heldout_days=6, replay_share=0.0), tmp_path)
+    assert made.transform.constants["town"].tokens == (*cold.transform.constants["town"].tokens, "Newtown")
+    assert made.examples.rows["replay"] == 0
+    assert made.examples.rows["train"] == made.labelled(30, 40).num_rows
 
 
 def test_warm_start_counts_what_it_trains_on(cold, warm):

@@ -3,7 +3,10 @@ import shutil
 import pytest
 
 from components import artifacts
-from components.preprocess.start import find_start
+from components.features.declaration import Moments
+from components.learning.config import Mlp, WideDeep
+from components.preprocess.drift import Drift
+from components.preprocess.start import Base, Start, find_start
 from tests.preprocess.parcels import section, version
 
 
@@ -49,3 +52,35 @@ def test_a_version_that_lost_its_transform_is_not_taken_for_none(base):
     shutil.rmtree(base / artifacts.VOCABULARY)
     with pytest.raises(FileNotFoundError):
         find_start(base, section())
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Mlp(), "network.kind is mlp and was wide_deep in version 7"),
+        (
+            WideDeep(hidden=(9,), max_embedding_width=8),
+            "network.hidden is [9] and was [128, 64], network.max_embedding_width is 8 and was 32 in version 7",
+        ),
+    ],
+)
+def test_cold_with_another_network(base, network, reason):
+    start = find_start(base, section().model_copy(update={"network": network}))
+    assert (start.kind, start.reason) == ("cold", reason)
+
+
+def test_warm_with_another_regularisation(base):
+    network = WideDeep(dropout=0.3, embedding_dropout=0.2, l2=0.1)
+    assert find_start(base, section().model_copy(update={"network": network})).kind == "warm"
+
+
+def test_the_largest_drift_decides_and_is_told():
+    warm = Start(Base(7, {}, None, frozenset(), Moments(0, 1, 0, 0)), "the same features")
+    drifts = [Drift("a", 0.25, "a moved"), Drift("b", 1.5, "b moved")]
+    assert warm.judged(drifts, 2).reason == (
+        "the same features; its constants are kept: b moved, a drift of 1.50, limit 2"
+    )
+    cold = warm.judged(drifts, 1)
+    assert cold.kind == "cold"
+    assert cold.reason == "since version 7 b moved, a drift of 1.50, above preprocess.max_constant_drift 1"
+    assert warm.judged([], 1) == warm

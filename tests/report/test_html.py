@@ -294,3 +294,10 @@ def test_times_of_a_time_column_are_dates() -> None:
 
 def test_a_network_is_named_with_its_settings() -> None:
     assert "wide_deep, hidden 128-64-32, dropout 0.1" in page_of(samples.warm_run()).text
+
+
+def test_training_tells_how_it_was_distributed_and_computed():
+    text = page_of(samples.warm_run()).text
+    assert "multi_worker, there are 2 workers, 2,048 examples a step, learning rate 0.00141" in text
+    assert "bfloat16 with XLA (steps a second: float32 181, mixed bfloat16 254)" in text
+    assert "2 times from a checkpoint" in text

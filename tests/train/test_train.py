@@ -1,8 +1,10 @@
 import dataclasses
+import fcntl
 import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from components import artifacts
 from components.errors import UserError
@@ -10,8 +12,9 @@ from components.features.transform import Transform
 from components.learning import networks, weights
 from components.learning.config import Mlp, WideDeep
 from components.learning.legacy_keras import tf
-from components.train.config import Train, TrainConfig
-from components.train.train import batch_size, choose_start, train
+from components.train.config import Budget, Train, TrainConfig
+from components.train.material import batch_size
+from components.train.train import digest, train
 from tests.learning.small import CITIES, make_transform, write_examples
 
 NETWORK = WideDeep(hidden=(8,), max_embedding_width=4)
@@ -78,36 +81,6 @@ def test_a_base_is_the_start_of_the_next_training(first, tmp_path):
     assert details["history"][0]["validation_metric"] > cold
 
 
-def start(tmp_path, base_network=NETWORK, network=NETWORK, vocabulary=CITIES, base_version=1):
-    """Where training starts beside a base of a network."""
-    described = write_examples(tmp_path / "base", make_transform(), rows=(4, 2), shards=1)
-    networks.NetworkSpec.of(base_network, described).write(tmp_path / "base")
-    transform = make_transform(cities=vocabulary)
-    examples = write_examples(tmp_path / "next", transform, rows=(4, 2), shards=1, base_version=base_version)
-    return choose_start(network, examples, tmp_path / "base")
-
-
-def test_a_warm_start_keeps_the_widths_of_embeddings(tmp_path):
-    wide = WideDeep(hidden=(8,))
-    vocabulary = (*CITIES, *(f"city {number}" for number in range(50)))
-    warm = start(tmp_path, wide, wide, vocabulary)
-    assert warm.spec.embedding_widths == warm.base_spec.embedding_widths
-    assert warm.spec.id_sizes[0] == warm.base_spec.id_sizes[0] + 50
-    assert start(tmp_path, wide, wide, vocabulary, None).spec.embedding_widths != warm.spec.embedding_widths
-
-
-def test_another_network_starts_cold_and_says_why(tmp_path):
-    cold = start(tmp_path, network=Mlp(hidden=(8,)))
-    assert cold.base_spec is None
-    assert cold.reason == "network differs from that of version 1"
-
-
-def test_examples_without_a_base_version_ignore_the_base(tmp_path):
-    cold = start(tmp_path, base_version=None)
-    assert cold.base_spec is None
-    assert cold.reason == "there is no model yet"
-
-
 @pytest.mark.parametrize("rows", [(0, 30), (30, 0)])
 def test_nothing_to_learn_from_is_refused(tmp_path, rows):
     place = Place(tmp_path, rows=rows, shards=1)
@@ -134,12 +107,58 @@ def test_the_same_seed_gives_the_same_model(first, tmp_path):
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.nightly
-def test_examples_may_be_streamed(first, tmp_path):
-    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache_bytes": 0}))
-    details = Place(tmp_path).train(config)
+@pytest.mark.parametrize("cache", ["none", "disk"])
+def test_examples_may_be_streamed_or_kept_on_disk(first, tmp_path, caplog, cache):
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"cache": cache}))
+    with caplog.at_level("INFO"):
+        details = Place(tmp_path).train(config)
+    assert f"cache {cache} (as configured)" in caplog.text
     best = first[1]["history"][first[1]["best_epoch"] - 1]["validation_metric"]
     assert details["history"][details["best_epoch"] - 1]["validation_metric"] == pytest.approx(best, abs=0.03)
+
+
+def test_a_budget_ends_training_and_its_best_weights_are_the_model(tmp_path):
+    budget = Budget(max_examples=1000)
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"budget": budget}))
+    details = Place(tmp_path).train(config)
+    assert details["budget_stopped"] and details["stopped"] == "the budget of 1,000 examples is used up"
+    assert details["refit"] is None and details["examples_seen"] <= 1000 + 32
+
+
+def test_a_cost_that_nothing_has_is_refused(tmp_path):
+    budget = Budget(max_cost=1, accelerator_hour=2)
+    config = TrainConfig(network=NETWORK, train=CONFIG.train.model_copy(update={"budget": budget}))
+    with pytest.raises(UserError, match="what trains here has no price; set core_hour"):
+        Place(tmp_path).train(config)
+
+
+def test_two_runs_of_one_training_do_not_mix(tmp_path):
+    place = Place(tmp_path)
+    scratch = place.work / "checkpoints" / digest(place.examples, place.base, CONFIG)
+    scratch.mkdir(parents=True)
+    with (scratch / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another run is at this very training"):
+            place.train()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"workers": 2, "strategy": "single"}, "has one process"),
+        ({"launch": "tfjob"}, "one process trains"),
+        ({"deterministic": True, "precision": "auto"}, "which is measured"),
+        ({"deterministic": True, "workers": 2}, "several processes train"),
+        ({"strategy": "parameter_server", "cache": "disk"}, "workers of parameter servers stream"),
+        ({"strategy": "parameter_server", "precision": "float16"}, "use bfloat16"),
+        ({"parameter_servers": 2}, "use parameter_server"),
+        ({"budget": {"max_cost": 1.0}}, "nothing has a price"),
+        ({"batch_size": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        Train.model_validate_json(json.dumps(settings))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""The share of an epoch's time that is lost to input.
+
+What the step trains on (`components/train/material.py`) beside one batch that is taken again and again, both through
+the same steps of one `Loop`. The TFRecords are opened when a training opens them: before it builds its network.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks.training.claims import Claim, at_most
+from benchmarks.training.flights import ALL_MONTHS, Flights, train_config
+from components.artifacts import Examples
+from components.learning.input import BEGINNING, Position, Reader, Share, from_columns
+from components.learning.legacy_keras import tf
+from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
+from components.learning.networks import NetworkSpec
+from components.learning.place import take
+from components.train.material import Materials
+from components.train.paths import Paths
+
+BATCHES = (512, 2048)
+LATER_EPOCHS = 3
+MAX_FIRST, MAX_LATER = 0.35, 0.05
+RATE = Rate(1e-3)
+SEED = 0
+
+
+@dataclass
+class Times:
+    """Seconds of an epoch, each round."""
+
+    batch: int
+    rows: int
+    repeated: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    later: list[float] = field(default_factory=list)
+
+    def lost(self, seconds: list[float]) -> float:
+        """Share of the best of these that the repeated batch does not need."""
+        return 1 - min(self.repeated) / min(seconds)
+
+
+def measure(flights: Flights, rounds: int) -> tuple[list[Table], list[Claim]]:
+    """Epochs of real and of repeated input in turns."""
+    folder = flights.examples("all", ALL_MONTHS)
+    found = [_times(folder, batch, rounds) for batch in BATCHES]
+    claims = []
+    for times in found:
+        claims += [
+            at_most(f"input, batch {times.batch}, first epoch", times.lost(times.first), MAX_FIRST, ".1%"),
+            at_most(f"input, batch {times.batch}, later epochs", times.lost(times.later), MAX_LATER, ".1%"),
+        ]
+    return [_table(found)], claims
+
+
+def _times(folder: Path, batch: int, rounds: int) -> Times:
+    examples, config, place = Examples.read(folder), train_config(batch_size=batch, cache="memory"), take("single")
+    some = Reader(folder, examples, ("train",)).columns(batch)
+
+    def repeated(_share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
+        return from_columns(some, sizes, SEED, position).take(1).cache().repeat()
+
+    times = Times(batch, examples.rows["train"])
+    for _ in range(rounds):
+        # As in a training: reading begins, the network is built and traced, the first epoch takes what is read.
+        real = Materials(Paths(folder, folder, folder, folder), examples, config.train, place).of("train")
+        loop = Loop(NetworkSpec.of(config.network, examples), place, SEED)
+        again = loop.batches(Material(repeated, real.rows, real.steps), BEGINNING)
+        loop.take(again, 1, RATE)
+        times.repeated.append(_epoch(loop, again, real.steps))
+        start_s = time.perf_counter()
+        batches = loop.batches(real, BEGINNING)
+        _epoch(loop, batches, real.steps)
+        times.first.append(time.perf_counter() - start_s)
+        for _ in range(LATER_EPOCHS):
+            times.later.append(_epoch(loop, batches, real.steps))
+            times.repeated.append(_epoch(loop, again, real.steps))
+    return times
+
+
+def _epoch(loop: Loop, batches: Iterator[Any], steps: int) -> float:
+    start_s = time.perf_counter()
+    for done in range(0, steps, STEPS_PER_CALL):
+        loop.take(batches, min(STEPS_PER_CALL, steps - done), RATE)
+    return time.perf_counter() - start_s
+
+
+def _table(found: list[Times]) -> Table:
+    table = Table("batch", "one batch again: examples/s", "first epoch", "lost", "later epochs", "lost")
+    table.title = "input: the best epoch of each kind"
+    for times in found:
+        cells = [f"{times.rows / min(times.repeated):,.0f}"]
+        for seconds in (times.first, times.later):
+            cells += [f"{times.rows / min(seconds):,.0f}", f"{times.lost(seconds):.1%}"]
+        table.add_row(str(times.batch), *cells)
+    return table

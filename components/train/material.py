@@ -1,0 +1,116 @@
+"""What a training process trains on, and validates with."""
+
+import logging
+import math
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from components import artifacts
+from components.learning import disk_cache, memory
+from components.learning.input import READ_ROWS, WHOLE, Columns, Parts, Position, Reader, Share, from_columns
+from components.learning.legacy_keras import tf
+from components.learning.loop import Material
+from components.learning.place import Place
+from components.train.config import Train
+from components.train.paths import Paths
+
+log = logging.getLogger(__name__)
+STEPS_PER_EPOCH = 200
+BATCH_SIZES = (16, 1024)
+PEAK = 2
+"""Times their size that examples take while they are read."""
+
+
+class Materials:
+    """The examples of one training, as a process of it reads them.
+
+    Attributes:
+        batch_size: examples per step and replica.
+    """
+
+    def __init__(self, paths: Paths, examples: artifacts.Examples, train: Train, here: Place) -> None:
+        """Takes the artifact, and where it is read."""
+        self._paths, self._examples, self._train, self._place = paths, examples, train, here
+        self.batch_size = batch_size(train, examples.rows["train"])
+        processes_here = here.share.processes if train.launch == "local" else 1
+        self._limits = memory.Limits(train.cache_memory_share / processes_here)
+        self._early = self._read_early()
+
+    def _read_early(self) -> "Future[Columns] | None":
+        """Reads what is trained on first while the network is built; None where it is not kept in memory."""
+        if self._place.kind == "parameter_server":
+            return None
+        reader = self._reader(("train",), self._place.share)
+        if self._kept(reader) != "memory":
+            return None
+        executor = ThreadPoolExecutor(1, thread_name_prefix="read")
+        early = executor.submit(reader.columns)
+        executor.shutdown(wait=False)
+        return early
+
+    def of(self, *parts: str) -> Material:
+        """What is trained on: `train`, or `train` and `validation`."""
+        rows = sum(self._examples.rows[part] for part in parts)
+
+        def feed(share: Share, sizes: np.ndarray, position: Position) -> tf.data.Dataset:
+            return self._batches(self._reader(parts, share), parts, sizes, position)
+
+        return Material(feed, rows, math.ceil(rows / (self.batch_size * self._place.replicas)))
+
+    def validation(self) -> tf.data.Dataset:
+        """(inputs, label) batches, in the same order each time."""
+        reader = self._reader(("validation",))
+        wanted = "none" if self._train.cache == "none" else "auto"
+        if self._limits.place_for(PEAK * reader.size_bytes, wanted) == "none":
+            return reader.in_order()
+        columns = reader.columns()
+        label = columns.pop("label")
+        return tf.data.Dataset.from_tensor_slices((columns, label)).batch(READ_ROWS)
+
+    def one_batch(self) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """A real batch of one replica."""
+        reader = self._reader(("train",))
+        inputs: Columns = reader.columns(self.batch_size)
+        label = tf.constant(inputs.pop("label"))
+        return {name: tf.constant(values) for name, values in inputs.items()}, label
+
+    def _reader(self, parts: Parts, share: Share = WHOLE) -> Reader:
+        return Reader(self._paths.examples, self._examples, parts, share)
+
+    def _kept(self, reader: Reader) -> memory.Cache:
+        return self._limits.place_for(PEAK * reader.size_bytes, self._train.cache)
+
+    def _columns(self, reader: Reader, parts: Parts) -> Columns:
+        early, self._early = self._early, None
+        return reader.columns() if early is None or parts != ("train",) else early.result()
+
+    def _batches(
+        self, reader: Reader, parts: tuple[str, ...], sizes: np.ndarray, position: Position
+    ) -> tf.data.Dataset:
+        if self._place.kind == "parameter_server":  # read by the workers, which share nothing: each in its own order
+            return reader.streamed(sizes, None, position)
+        self._log_shares(reader)
+        kept = self._kept(reader)
+        if kept == "memory":
+            return from_columns(self._columns(reader, parts), sizes, self._train.seed, position)
+        if kept == "disk":
+            cached = self._paths.cached(self._place.share.index, parts)
+            return from_columns(disk_cache.columns(reader, cached), sizes, self._train.seed, position)
+        return reader.streamed(sizes, self._train.seed, position)
+
+    def _log_shares(self, reader: Reader) -> None:
+        processes = self._place.share.processes
+        if processes > 1:
+            how = "shards of its own" if reader.by_file else f"one in {processes} examples of each shard"
+            why = "divide" if reader.by_file else "do not divide"
+            log.info("each process reads %s, because the shards %s evenly among %d", how, why, processes)
+
+
+def batch_size(train: Train, examples: int) -> int:
+    """The configured size, or a power of two within BATCH_SIZES that gives at least STEPS_PER_EPOCH steps an epoch."""
+    if train.batch_size is not None:
+        return train.batch_size
+    smallest, largest = BATCH_SIZES
+    wanted = max(1, examples // STEPS_PER_EPOCH)
+    return min(largest, max(smallest, 1 << (wanted.bit_length() - 1)))
