@@ -34,12 +34,26 @@ def columns(reader: Reader, folder: Path) -> Columns:
     Raises:
         UserError: there is no room on the disk.
     """
-    if not folder.exists():
+    if not _is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
         _remove_unfinished(folder)
         with _room_for(reader.size_bytes, folder), artifacts.atomic_folder(folder) as unfinished:
             rows = _write(reader, unfinished)
         log.info("%d examples are kept on disk, in %s", rows, folder)
     return _open(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files have the sizes that their description tells."""
+    try:
+        described = artifacts.read_json(folder / DESCRIPTION)
+        return all(
+            (folder / _file_of(name)).stat().st_size
+            == described["rows"] * column["width"] * np.dtype(column["dtype"]).itemsize
+            for name, column in described["columns"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _open(folder: Path) -> Columns:

@@ -141,3 +141,13 @@ def test_no_room_while_writing_leaves_nothing(tmp_path, code):
 def test_another_error_of_the_disk_is_not_called_no_room(tmp_path):
     with pytest.raises(OSError, match="broken"):
         disk_cache.columns(Chunks(1, error=OSError(errno.EIO, "broken")), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("damaged", ["floats.bin", "columns.json"])
+def test_a_damaged_cache_is_written_again(examples, tmp_path, damaged):
+    reader = Reader(*examples, TRAIN)
+    disk_cache.columns(reader, tmp_path / "cache")
+    path = tmp_path / "cache" / damaged
+    path.write_bytes(path.read_bytes()[:-5])
+    again = disk_cache.columns(reader, tmp_path / "cache")
+    assert all(np.array_equal(again[name], values) for name, values in reader.columns().items())
