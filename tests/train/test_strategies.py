@@ -89,6 +89,7 @@ def test_an_error_of_a_process_is_told_in_its_words_and_ends_all(tmp_path):
     assert left == ""
 
 
+@pytest.mark.nightly
 def test_sigterm_saves_and_the_next_launch_goes_on(tmp_path):
     made = Place(tmp_path, workers=2, epochs=20, patience=20, refit=False)
     threading.Thread(target=terminate_when, args=(made.paths.scratch,), daemon=True).start()
@@ -124,6 +125,7 @@ print(details(made.model)["replicas"])
 """
 
 
+@pytest.mark.nightly
 def test_two_devices_of_one_process_learn_what_one_does(alone, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
