@@ -49,10 +49,12 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Known tokens in the order of their ids, and how often each was seen when it was learned."""
+    """Known tokens in the order of their ids, and in how many rows each was seen."""
 
     tokens: tuple[str, ...]
     counts: tuple[int, ...]
+    rare: tuple[tuple[str, int], ...] = ()
+    """Tokens seen too rarely to be known yet, in how many rows, the most frequent first: a warm start counts on."""
 
 
 Learned = Nothing | Moments | Bounds | Vocabulary

@@ -139,7 +139,8 @@ def _read_learned(folder: Path, name: str, values: dict[str, Any]) -> Learned:
     learns = values.pop("learned")
     if learns == "vocabulary":
         read = artifacts.read_json(_vocabulary_path(folder, name))
-        return Vocabulary(tuple(read["tokens"]), tuple(read["counts"]))
+        rare = tuple((token, count) for token, count in read.get("rare", ()))
+        return Vocabulary(tuple(read["tokens"]), tuple(read["counts"]), rare)
     if learns == "bounds":
         return Bounds(tuple(values["bounds"]), tuple(values.get("quantiles", ())))
     return LEARNED[learns](**values)

@@ -74,10 +74,10 @@ def _neighbours(learned: Vocabulary, known: Vocabulary) -> np.ndarray:
 
     Counts grow from training to training; compared are those of the rows that this training brings.
     """
-    before = dict(zip(known.tokens, known.counts))
+    before, rare = dict(zip(known.tokens, known.counts)), dict(known.rare)
     now = dict(zip(learned.tokens, learned.counts))
     counts = np.array([now.get(token, count) - count for token, count in before.items()], np.int64)
-    wanted = np.array([count for token, count in now.items() if token not in before], np.int64)
+    wanted = np.array([now[token] - rare.get(token, 0) for token in now if token not in before], np.int64)
     order = np.argsort(counts, kind="stable")
     taken = min(2 * NEIGHBOURS, len(order))
     begin = np.clip(np.searchsorted(counts[order], wanted) - NEIGHBOURS, 0, len(order) - taken)

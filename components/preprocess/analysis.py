@@ -39,17 +39,18 @@ class Analysis:
         self._numeric = [feature for feature in features if feature.learns in ("moments", "bounds")]
         self.tokens = [feature for feature in features if feature.learns == "vocabulary"]
 
-    def analyze(self, raw: RawTensors) -> dict[str, tf.Tensor]:
+    def analyze(self, raw: RawTensors, is_new: tf.Tensor) -> dict[str, tf.Tensor]:
         """Puts the analyzers into the graph that is being traced.
 
         Args:
             raw: dense columns of shape (batch,).
+            is_new: (batch,) bool; the tokens of other rows are known, but not counted again.
 
         Returns:
             For each analyzer of numbers, what it finds, (numbers,) float64. The tokens go to a file of their own.
         """
         if self.tokens:
-            self._analyze_tokens(raw)
+            self._analyze_tokens(raw, is_new)
         return self._analyze_numbers(raw) if self._numeric else {}
 
     def constants(self, numbers: Numbers, records: Iterable[bytes]) -> Constants:
@@ -87,15 +88,15 @@ class Analysis:
                 found[_bounds_name(feature)] = tf.reshape(tf.cast(bounds, tf.float64), [feature.buckets - 1])
         return found
 
-    def _analyze_tokens(self, raw: RawTensors) -> None:
+    def _analyze_tokens(self, raw: RawTensors, is_new: tf.Tensor) -> None:
         values = tf.stack([prepare(feature, raw, self._data) for feature in self.tokens], axis=1)
         names = tf.constant([feature.name + SEPARATOR for feature in self.tokens])
         named = tf.strings.join([tf.broadcast_to(names, tf.shape(values)), values])
-        tokens = tf.boolean_mask(named, values != "")
+        counted = tf.broadcast_to(tf.cast(is_new, tf.float64)[:, tf.newaxis], tf.shape(values))
         tft.vocabulary(
-            tokens,
+            tf.boolean_mask(named, values != ""),
             # Weighted tokens are counted a batch at a time in TensorFlow, others one by one in Python.
-            weights=tf.ones_like(tokens, tf.float64),
+            weights=tf.boolean_mask(counted, values != ""),
             store_frequency=True,
             vocab_filename=VOCABULARY,
             # A file of lines would lose tokens with a line break.

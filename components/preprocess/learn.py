@@ -14,12 +14,11 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapter
 
-from components.features.category import Category
 from components.features.columns import Data
 from components.features.columns_tf import RawTensors
 from components.features.declaration import Constants, Learned, Nothing, Vocabulary
 from components.features.declared import AnyFeature, Features
-from components.features.merge import merge
+from components.features.merge import NO_VOCABULARY, merge
 from components.features.transform import source_columns
 from components.preprocess.analysis import VOCABULARY, Analysis, Numbers
 from components.preprocess.beam_pipeline import beam_pipeline
@@ -48,7 +47,7 @@ def learn(pieces: Sequence[Piece], features: Features, data: Data, scratch: Path
     analysis = Analysis(learning, data)
     batches = RecordBatches(source_columns(learning), data)
     marked = [(piece, True) for piece in pieces]
-    numbers, records = _run(lambda raw, _: analysis.analyze(raw), analysis, batches, marked, scratch)
+    numbers, records = _run(analysis.analyze, analysis, batches, marked, scratch)
     return _settled_all(features, analysis.constants(numbers, records), None)
 
 
@@ -72,7 +71,7 @@ def learn_more(
     marked = [*((piece, True) for piece in new), *((piece, False) for piece in replayed)]
 
     def analyze(raw: RawTensors, is_new: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**analysis.analyze(raw), **drift.analyze(raw, is_new)}
+        return {**analysis.analyze(raw, is_new), **drift.analyze(raw, is_new)}
 
     numbers, records = _run(analyze, analysis, batches, marked, scratch)
     rows = sum(len(piece.rows) for piece in new)
@@ -85,20 +84,10 @@ def _settled_all(features: Features, fresh: Constants, known: Constants | None) 
 
 
 def _settled(feature: AnyFeature, fresh: Learned, known: Constants | None) -> Learned:
-    """What was learned, without rare tokens, merged with what the base knows."""
-    base = known[feature.name] if known is not None else None
-    if isinstance(feature, Category) and isinstance(fresh, Vocabulary):
-        kept = frozenset(base.tokens) if isinstance(base, Vocabulary) else frozenset()
-        fresh = _without_rare(fresh, feature.min_count, kept)
-        if base is None:
-            fresh = Vocabulary(fresh.tokens[: feature.max_size], fresh.counts[: feature.max_size])
-    return fresh if base is None else merge(feature, base, fresh)
-
-
-def _without_rare(vocabulary: Vocabulary, min_count: int, kept: frozenset[str]) -> Vocabulary:
-    pairs = zip(vocabulary.tokens, vocabulary.counts)
-    frequent = [(token, count) for token, count in pairs if count >= min_count or token in kept]
-    return Vocabulary(tuple(token for token, _ in frequent), tuple(count for _, count in frequent))
+    """What was learned, merged with what the base knows; rare tokens are set apart."""
+    if known is not None:
+        return merge(feature, known[feature.name], fresh)
+    return merge(feature, NO_VOCABULARY, fresh) if isinstance(fresh, Vocabulary) else fresh
 
 
 def _run(

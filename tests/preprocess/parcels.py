@@ -66,7 +66,10 @@ def section(time: bool = True, **preprocess: Any) -> PreprocessConfig:
 
 
 def parcels(rows: int, first_day: int, days: int, serial: int = 0, new_towns: tuple[str, ...] = ()) -> pa.Table:
-    """Rows spread evenly over days, some of them without a label; values of every kind are missing here and there."""
+    """Rows spread evenly over days, some of them without a label; values of every kind are missing here and there.
+
+    Every 50th is from one of 12 hamlets, in turn, which are rare.
+    """
     random = np.random.default_rng(serial + 1)
     seconds = first_day * 86_400 + np.arange(rows) * (days * 86_400) // rows
     names = [*new_towns, *TOWNS]
@@ -75,6 +78,8 @@ def parcels(rows: int, first_day: int, days: int, serial: int = 0, new_towns: tu
         return pa.array(values, kind, mask=random.random(rows) < share)
 
     towns = [names[place] for place in np.minimum(random.geometric(0.25, rows) - 1, len(names) - 1)]
+    for place in range(0, rows, 50):
+        towns[place] = f"hamlet {(serial + place) // 50 % 12}"
     return pa.table(
         {
             "time": pa.array([FIRST_DAY + timedelta(seconds=int(second)) for second in seconds], pa.timestamp("us")),
