@@ -4,13 +4,13 @@
 
 Peers: the `kserve` SDK's server with the exported SavedModel in TensorFlow, the same with LiteRT and this project's
 transform. The limit is the server's own HTTP stack (uvicorn with its limits, routing and counters) answering a constant
-of the same size; uvicorn alone answering it stands beside that. Every server is one
-process on one core, the load is on another; all get the same bodies, made of the flights' rows with every column that
-the model reads. The servers take turns, and each figure is the best of the rounds, for every server: what else happens
-on a machine only ever slows it down, by half for minutes where it is virtual (the reason that `timeit` gives for its
-minimum). Throughput is a closed loop of 16
-connections by `wrk` (without it by our own client, which is slower); p99 is an open loop at one rate for all, which the
-slowest can still bear, measured from the moment that a request was due. Our server's cache is off, but in the soak.
+of the same size; uvicorn alone answering it stands beside that. Every server is one process on one core, the load is on
+another; all get the same bodies, made of the flights' rows with every column that the model reads. The servers take
+turns, and each figure is the best of the rounds, for every server: what else happens on a machine only ever slows it
+down, by half for minutes where it is virtual (the reason that `timeit` gives for its minimum). Throughput is a closed
+loop of 16 connections by `wrk` (without it by our own client, which is slower); p99 is an open loop at one rate for
+all, which the slowest can still bear, measured from the moment that a request was due. Our server's cache is off, but
+in the soak.
 """
 
 import argparse

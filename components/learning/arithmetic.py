@@ -73,7 +73,7 @@ def remembered(path: Path, chosen: Callable[[], tuple[Arithmetic, str]]) -> tupl
     A training that goes on from its checkpoint must compute as it began, however a measure turns out this time.
 
     Args:
-        path: JSON file of this training and process; need not exist.
+        path: JSON file of this training; need not exist.
         chosen: chooses.
     """
     if path.exists():

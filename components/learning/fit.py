@@ -21,7 +21,6 @@ from components.learning.course import STAGES, Budget, Epoch, Fitted, Progress, 
 from components.learning.input import Position
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
-from components.learning.networks import NetworkSpec
 from components.learning.objective import LOWER_IS_BETTER, METRICS, Judge
 from components.learning.variables import State
 
@@ -36,7 +35,6 @@ class Fit:
         self,
         loop: Loop,
         judged: tf_keras.Model,
-        spec: NetworkSpec,
         schedule: Schedule,
         budget: Budget,
         checkpoint: Checkpoint,
@@ -49,7 +47,6 @@ class Fit:
         Args:
             loop: takes the steps; has the initial weights.
             judged: a network of the same specification, which is given the weights to be measured.
-            spec: the network.
             schedule: how long and how fast.
             budget: what may be used.
             checkpoint: of this very training.
@@ -57,12 +54,12 @@ class Fit:
             is_told_to_stop: whether the process is to end.
             watchers: told of every epoch, of those before the checkpoint too.
         """
-        self._loop, self._judged, self._spec = loop, judged, spec
+        self._loop, self._judged = loop, judged
         self._schedule, self._budget = schedule, budget
         self._checkpoint, self._save_every_s = checkpoint, save_every_s
         self._is_told_to_stop, self._watchers = is_told_to_stop, watchers
-        self._judge = Judge(judged, spec)
-        self._metric = METRICS[spec.task]
+        self._judge = Judge(judged, loop.spec)
+        self._metric = METRICS[loop.spec.task]
         self._progress = Progress()
         self._unsaved: dict[str, State] = {}
         self._best: State = {}

@@ -70,7 +70,7 @@ class Loop:
         """
         self.place = place
         self._seed = seed
-        self._spec = spec
+        self.spec = spec
         with place.strategy.scope(), networks.precision(arithmetic.precision):
             self._network = networks.build(spec)
             self._optimizer: Any = tf_keras.optimizers.Adam()
@@ -166,7 +166,7 @@ class Loop:
         """The replica's share of the mean loss, and its gradients, scaled as the loss is."""
         with tf.GradientTape() as tape, masks_of(mask_seed):
             predicted = self._network(inputs, training=True)
-            loss = tf.reduce_mean(example_losses(self._spec, label, predicted)) / self.place.replicas
+            loss = tf.reduce_mean(example_losses(self.spec, label, predicted)) / self.place.replicas
             penalised = tf.add_n([loss, *(penalty / self.place.replicas for penalty in self._network.losses)])
             scaled = self._optimizer.get_scaled_loss(penalised) if self._scales_loss else penalised
         return loss, tape.gradient(scaled, self._network.trainable_variables)

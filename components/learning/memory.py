@@ -2,14 +2,12 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
+
+from components.learning import control_group
 
 log = logging.getLogger(__name__)
 Cache = Literal["memory", "disk", "none"]
-CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
-CGROUPS = Path("/sys/fs/cgroup")
 GIB = 2**30
 
 
@@ -52,31 +50,6 @@ class Limits:
 def available_bytes() -> int:
     """The machine's memory, or what the process's control group may use of it, as in a container."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([machine, *_cgroup_limits()])
-
-
-def _cgroup_limits() -> Iterator[int]:
-    """The limits of the process's control group and of those that it lies in."""
-    for folder, file in _cgroup_folders():
-        for each in (folder, *folder.parents):
-            text = _read(each / file)
-            if each.is_relative_to(CGROUPS) and text.isdecimal():  # version 2 says "max" where there is no limit
-                yield int(text)
-
-
-def _cgroup_folders() -> Iterator[tuple[Path, str]]:
-    """The process's folder in each version of control groups that limits memory, and the file of the limit."""
-    for line in _read(CGROUP_OF_PROCESS).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            yield CGROUPS / path.lstrip("/"), "memory.max"
-        elif "memory" in controllers.split(","):
-            yield CGROUPS / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
-
-
-def _read(path: Path) -> str:
-    """The text of a file without blanks around it; "" where it cannot be read, as outside Linux."""
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
+    # Version 2 says "max" where there is no limit.
+    found = control_group.limits("memory", "memory.max", "memory.limit_in_bytes")
+    return min([machine, *(int(limit) for limit in found if limit.isdecimal())])

@@ -1,18 +1,16 @@
 """Where a training process stands: its distribution strategy, and its part in the cluster that TF_CONFIG describes."""
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from components.errors import UserError
+from components.learning.cluster import cluster
 from components.learning.input import WHOLE, Share
 from components.learning.legacy_keras import tf
 
 Kind = Literal["single", "mirrored", "multi_worker", "parameter_server", "tpu"]
 Wanted = Kind | Literal["auto"]
-TF_CONFIG = "TF_CONFIG"
 MIN_PART_BYTES = 256 * 1024
 """A variable is partitioned over the parameter servers into parts of at least this size."""
 
@@ -83,22 +81,6 @@ def accelerators() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def cluster() -> Mapping[str, Any]:
-    """What TF_CONFIG says; empty where there is no cluster.
-
-    Raises:
-        UserError: it is not what TensorFlow expects.
-    """
-    text = os.environ.get(TF_CONFIG, "")
-    try:
-        found = json.loads(text) if text else {}
-        if found:
-            found["cluster"][found["task"]["type"]][found["task"]["index"]]
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise UserError(f'TF_CONFIG is {text[:200]}; it must be {{"cluster": {{…}}, "task": {{…}}}}') from None
-    return found
-
-
 def take(kind: Kind) -> Place:
     """The place of this process; TensorFlow must not have run anything yet.
 
@@ -137,24 +119,11 @@ def _coordinator() -> Place:
     return Place("parameter_server", strategy)
 
 
-def serves_a_coordinator(kind: Kind) -> bool:
-    """Whether this process only does what a coordinator asks."""
-    return kind == "parameter_server" and cluster().get("task", {}).get("type") in ("worker", "ps")
-
-
 def serve_coordinator() -> None:
     """Does what the coordinator asks, until the process is ended."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    config = tf.compat.v1.ConfigProto()
-    server = tf.distribute.Server(
-        resolver.cluster_spec(),
-        job_name=resolver.task_type,
-        task_index=resolver.task_id,
-        protocol="grpc",
-        config=config,
-        start=True,
-    )
-    server.join()
+    here = {"job_name": resolver.task_type, "task_index": resolver.task_id}
+    tf.distribute.Server(resolver.cluster_spec(), **here, protocol="grpc").join()
 
 
 def _tpu() -> tf.distribute.Strategy:

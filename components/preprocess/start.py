@@ -59,7 +59,7 @@ def find_start(base: Path, config: PreprocessConfig) -> Start:
     can be kept.
     """
     if not (base / artifacts.LINEAGE).exists():
-        return Start(None, "there is no model yet to go on from, or resolve.start is cold")
+        return Start(None, "resolve gave no version to start from")
     lineage = artifacts.read_json(base / artifacts.LINEAGE)
     version = lineage["version"]
     known = Transform.read(base)

@@ -126,8 +126,9 @@ def _outcome(train: dict[str, Any]) -> Html:
         [
             ("Network", _network(train)),
             ("Parameters", fmt.count(parameters)),
-            ("Ended", fields.text(train, "stopped")),
+            ("Ended", _ended(train)),
             ("Best epoch", fields.text(train, "best_epoch")),
+            ("Refit", _refit(fields.table(train, "refit"))),
             ("Examples", fmt.count(fields.number(train, "examples"))),
             ("Rate", f"{fmt.count(speed)} examples/s" if speed is not None else ""),
             ("Strategy", _strategy(train)),
@@ -135,6 +136,16 @@ def _outcome(train: dict[str, Any]) -> Html:
             ("Went on", f"{fmt.counted(resumed, 'time')} from a checkpoint" if resumed else ""),
         ]
     )
+
+
+def _ended(train: dict[str, Any]) -> str:
+    stopped = fields.text(train, "stopped")
+    return f"{stopped}; the best weights until then are kept" if train.get("budget_stopped") else stopped
+
+
+def _refit(refit: dict[str, Any]) -> str:
+    epochs, seconds = fields.number(refit, "epochs"), fields.number(refit, "seconds")
+    return f"{fmt.counted(epochs, 'epoch')} on all examples, {fmt.duration(seconds)}" if epochs and seconds else ""
 
 
 def _strategy(train: dict[str, Any]) -> str:

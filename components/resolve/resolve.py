@@ -1,5 +1,6 @@
 """Finds what a run starts from: the version in service, the base, and the cache generation."""
 
+import logging
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from components.cleanup.cleanup import generation
 from components.resolve.config import ResolveConfig
 from components.store import CHECKSUMS, ModelStore, Version, file_digest
 
+log = logging.getLogger(__name__)
 EMPTY = "empty"
 
 
@@ -36,7 +38,10 @@ def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
     with artifacts.recorded("resolve", work) as details:
         store = ModelStore(work, config.name)
         serving = store.pointed("serving")
-        base = None if config.resolve.start == "cold" else _base(store, serving, snapshot)
+        is_cold = config.resolve.start == "cold"
+        base = None if is_cold else _base(store, serving, snapshot)
+        if is_cold and serving is not None:
+            log.warning("cold start, although version %d is in service: resolve.start is cold", serving.number)
         current = generation(time.time(), config.retention.days)
         details.update(
             serving=serving and serving.number,

@@ -7,7 +7,6 @@ Ends with 0 when the training is done and with 1 on an error, which would come a
 """
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ import threading
 from pathlib import Path
 
 from components.errors import PreemptedError, UserError
+from components.learning.cluster import serves_a_coordinator
 from components.schema import parse
 from components.train.config import TrainConfig
 from components.train.exit_codes import LOST, PREEMPTED
@@ -39,15 +39,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if arguments.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-        if _only_serves():
-            # Who ends the run tells all its processes: the coordinator needs this one to save its checkpoint.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # TensorFlow takes seconds to import, and only then can SIGTERM be answered.
-    from components.train.process import train_process
-
     try:
-        config = parse(TrainConfig, arguments.config.read_text(encoding="utf-8"))
-        train_process(Paths(arguments.examples, arguments.base, arguments.scratch, arguments.log), config)
+        _train(arguments)
     except PreemptedError as stopped:
         print(stopped, flush=True)
         return PREEMPTED
@@ -60,10 +53,15 @@ def main() -> int:
     return 0
 
 
-def _only_serves() -> bool:
-    """Whether a coordinator tells this process what to do."""
-    described = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    return "ps" in described.get("cluster", {}) and described["task"]["type"] != "chief"
+def _train(arguments: argparse.Namespace) -> None:
+    if arguments.until_stdin_ends and serves_a_coordinator():
+        # Who ends the run tells all its processes: the coordinator needs this one to save its checkpoint.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    config = parse(TrainConfig, arguments.config.read_text(encoding="utf-8"))
+    # TensorFlow takes seconds to import, and only then can SIGTERM be answered.
+    from components.train.process import train_process
+
+    train_process(Paths(arguments.examples, arguments.base, arguments.scratch, arguments.log), config)
 
 
 def _lost_errors() -> tuple[type[Exception], ...]:

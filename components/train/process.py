@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from components.features.transform import Transform
 from components.learning import arithmetic, networks, place, saved_model, weights
 from components.learning.changes import changes
 from components.learning.checkpoint import Checkpoint
+from components.learning.cluster import serves_a_coordinator
 from components.learning.course import Budget, Fitted, Schedule
 from components.learning.fit import Fit
 from components.learning.legacy_keras import tf, tf_keras
@@ -23,6 +23,7 @@ from components.learning.loop import Arithmetic, Loop, loop
 from components.learning.networks import NetworkSpec
 from components.learning.objective import METRICS
 from components.learning.place import Place
+from components.learning.processors import available_cores
 from components.learning.tensorboard import Watcher
 from components.train.config import Train, TrainConfig
 from components.train.material import Materials
@@ -59,12 +60,12 @@ def train_process(paths: Paths, config: TrainConfig) -> None:
         UserError: it cannot be trained as configured.
         PreemptedError: the process was told to end; the checkpoint is saved.
     """
-    kind, reason = place.choose(config.train.strategy, config.train.workers, place.accelerators())
-    if place.serves_a_coordinator(kind):
+    if serves_a_coordinator():
         place.serve_coordinator()
         return
     if paths.result.exists():
         return
+    kind, reason = place.choose(config.train.strategy, config.train.workers, place.accelerators())
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     here = place.take(kind)
@@ -114,7 +115,7 @@ class _Training:
             checkpoint, every_s = Checkpoint(self._paths.checkpoint), self._train.checkpoint_minutes * 60
             watchers = [stack.enter_context(self._tensorboard())] if self._place.is_chief else []
             fit = Fit(
-                made, self._network, self._start.spec, self._schedule(), self._budget(), checkpoint, every_s,
+                made, self._network, self._schedule(), self._budget(), checkpoint, every_s,
                 self._told, watchers,
             )  # fmt: skip
             of = self._materials.of
@@ -156,11 +157,17 @@ class _Training:
         budget, processes = self._train.budget, self._train.process_count
         seconds = None if budget.max_minutes is None else budget.max_minutes * 60
         machines = 1 if self._train.launch == "local" else processes
-        cores, accelerators = (os.cpu_count() or 1) * machines, place.accelerators() * machines
-        per_hour = budget.core_hour * cores + budget.accelerator_hour * accelerators
+        cores = available_cores() * machines
+        per_hour = budget.core_hour * cores + budget.accelerator_hour * self._accelerators(machines)
         if budget.max_cost is not None and not per_hour:
             raise UserError("train.budget.max_cost is set, but what trains here has no price; set core_hour")
         return Budget(seconds, budget.max_examples, budget.max_cost, per_hour)
+
+    def _accelerators(self, machines: int) -> int:
+        """Of all machines; with parameter servers the workers have them, and not this process."""
+        if self._train.launch == "tfjob" and self._train.tfjob.gpus is not None:
+            return self._train.tfjob.gpus * self._train.workers
+        return self._place.replicas if self._place.kind == "tpu" else place.accelerators() * machines
 
     def _details(self, fitted: Fitted, reason: str) -> dict[str, Any]:
         rows = self._examples.rows["train"]

@@ -12,7 +12,6 @@ from pathlib import Path
 from components import artifacts
 from components.errors import UserError
 from components.schema import canonical_json
-from components.train import local, tfjob
 from components.train.config import TrainConfig
 from components.train.paths import Paths
 
@@ -77,12 +76,15 @@ def _check(examples: artifacts.Examples) -> None:
 
 
 def _train(paths: Paths, config: TrainConfig) -> None:
+    # Each import where it is needed: TensorFlow takes seconds and memory, which a step that only waits for others does
+    # without, and the client of Kubernetes half a second.
     if config.train.launch == "tfjob":
         _train_in_pods(paths, config)
     elif config.train.is_spread:
+        from components.train import local
+
         local.launch(paths, config)
     else:
-        # TensorFlow takes seconds to import, and memory: a step that only waits for others does without.
         from components.train.process import train_process
 
         train_process(paths, config)
@@ -90,6 +92,8 @@ def _train(paths: Paths, config: TrainConfig) -> None:
 
 def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
     """Copies what the pods read to where they all see it, unless an earlier try has."""
+    from components.train import tfjob
+
     shared = replace(paths, examples=paths.scratch / "examples", base=paths.scratch / "base")
     for source, target in ((paths.examples, shared.examples), (paths.base, shared.base)):
         if not target.exists():

@@ -53,9 +53,7 @@ class Course:
         made = loop(self.spec, self.place, 0, self.arithmetic)
         made.restore(*weights.state(self.trained))
         checkpoint = Checkpoint(self.folder / "checkpoint")
-        fit = Fit(
-            made, self.trained, self.spec, schedule, budget, checkpoint, how.pop("save_every_s", 1e9), told, **how
-        )
+        fit = Fit(made, self.trained, schedule, budget, checkpoint, how.pop("save_every_s", 1e9), told, **how)
         try:
             return fit.run(self._material(), self._material(self.validation), self.examples(self.validation))
         finally:

@@ -3,8 +3,9 @@ import os
 
 import pytest
 
-from components.learning import memory
+from components.learning import control_group
 from components.learning.memory import Limits, available_bytes
+from components.learning.processors import available_cores
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 VERSION_1 = "5:cpu,cpuacct:/\n4:memory:/pods/one\n0::/\n"
@@ -21,8 +22,8 @@ def in_cgroup(tmp_path, monkeypatch):
             path = tmp_path / "fs" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{limit}\n")
-        monkeypatch.setattr(memory, "CGROUP_OF_PROCESS", tmp_path / "cgroup")
-        monkeypatch.setattr(memory, "CGROUPS", tmp_path / "fs")
+        monkeypatch.setattr(control_group, "OF_PROCESS", tmp_path / "cgroup")
+        monkeypatch.setattr(control_group, "ROOT", tmp_path / "fs")
 
     return put
 
@@ -45,8 +46,23 @@ def test_the_limit_is_that_of_the_machine_or_of_the_control_group(in_cgroup, tex
     assert available_bytes() == limit
 
 
+@pytest.mark.parametrize(
+    ("text", "files", "cores"),
+    [
+        (VERSION_2, {"pods/one/cpu.max": "150000 100000", "cpu.max": "max 100000"}, 1.5),
+        (VERSION_2, {"pods/one/cpu.max": "max 100000", "pods/cpu.max": "50000 100000"}, 0.5),
+        (VERSION_2, {"pods/one/cpu.max": "900000000 100000"}, os.cpu_count()),
+        (VERSION_1, {"cpu/pods/one/cpu.cfs_quota_us": "50000"}, os.cpu_count()),
+        ("", {}, os.cpu_count()),
+    ],
+)
+def test_cores_are_those_of_the_machine_or_of_the_control_group(in_cgroup, text, files, cores):
+    in_cgroup(text, files)
+    assert available_cores() == cores
+
+
 def test_outside_linux_the_machine_is_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "CGROUP_OF_PROCESS", tmp_path / "none")
+    monkeypatch.setattr(control_group, "OF_PROCESS", tmp_path / "none")
     assert available_bytes() == MACHINE
 
 

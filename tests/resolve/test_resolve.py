@@ -72,9 +72,10 @@ def test_a_store_that_was_filled_anew_gives_another_digest(tmp_path: Path) -> No
     assert before and digest() not in ("", before)
 
 
-def test_a_cold_start_has_no_base(tmp_path: Path) -> None:
+def test_a_cold_start_has_no_base_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ModelStore(tmp_path, "m").point("serving", _version(tmp_path, "s1"))
     assert _base(tmp_path, "s2", start="cold") == "empty"
+    assert "cold start, although version 1 is in service: resolve.start is cold" in caplog.text
 
 
 def test_the_generation_changes_after_the_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from components.errors import PreemptedError, UserError
 from components.learning import place
+from components.learning.cluster import cluster
 from components.train import local
 from components.train.config import Train
 from components.train.process import rate_factor
@@ -67,16 +68,21 @@ def kill(folder: Path, writes: str, kind: str, index: int) -> None:
             os.kill(int(pid), signal.SIGKILL)
 
 
+def goes_on_once(made: Place) -> None:
+    """A second launch goes on from the checkpoint, and no epoch is lost or told twice."""
+    local.launch(made.paths, made.config)
+    done = details(made.paths.result)
+    assert done["resumed"] == 1
+    assert [epoch["epoch"] for epoch in done["history"]] == list(range(1, len(done["history"]) + 1))
+
+
 def test_a_killed_worker_ends_all_and_the_next_launch_goes_on(tmp_path):
     made = Place(tmp_path, workers=2, epochs=20, patience=20, refit=False, checkpoint_minutes=0.001)
     threading.Thread(target=kill, args=(tmp_path, "worker-0", "worker", 1), daemon=True).start()
     with pytest.raises(UserError, match="training process worker-1 ended with code -9"):
         local.launch(made.paths, made.config)
     assert made.checkpoint.exists() and not made.paths.result.exists()
-    local.launch(made.paths, made.config)
-    done = details(made.paths.result)
-    assert done["resumed"] == 1
-    assert [epoch["epoch"] for epoch in done["history"]] == list(range(1, len(done["history"]) + 1))
+    goes_on_once(made)
 
 
 def test_an_error_of_a_process_is_told_in_its_words_and_ends_all(tmp_path):
@@ -96,10 +102,7 @@ def test_sigterm_saves_and_the_next_launch_goes_on(tmp_path):
     with pytest.raises(PreemptedError, match="run it again"):
         local.launch(made.paths, made.config)
     assert made.checkpoint.exists() and not made.paths.result.exists()
-    local.launch(made.paths, made.config)
-    done = details(made.paths.result)
-    assert done["resumed"] == 1
-    assert [epoch["epoch"] for epoch in done["history"]] == list(range(1, len(done["history"]) + 1))
+    goes_on_once(made)
 
 
 def terminate_when(scratch) -> None:
@@ -158,7 +161,7 @@ def test_a_tpu_that_is_not_there_is_refused(tmp_path):
 def test_a_tf_config_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="TF_CONFIG is"):
-        place.cluster()
+        cluster()
 
 
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1), ("sqrt", 2), ("linear", 4)])
