@@ -27,6 +27,8 @@ CHUNKS_PER_BATCH = 32
 READ_ROWS = 4096
 SHUFFLED_ROWS = 2**17
 INTERLEAVED_SHARDS = 16
+QUEUED_BATCHES = 2
+"""Ready in memory while one is trained on."""
 _ENDLESS = np.iinfo(np.int64).max
 
 Parts = tuple[str, ...]
@@ -187,10 +189,12 @@ def from_columns(
         seed: of the order; None for another one in each run.
         position: where to begin.
     """
-    on_disk = any(isinstance(values, np.memmap) for values in columns.values())
-    take = _from_file(columns) if on_disk else _from_memory(columns)
-    batches = _row_numbers(len(columns[LABEL]), sizes, seed, position).map(take, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.map(_split).prefetch(tf.data.AUTOTUNE)
+    numbers = _row_numbers(len(columns[LABEL]), sizes, seed, position)
+    if any(isinstance(values, np.memmap) for values in columns.values()):
+        taken = numbers.map(_from_file(columns), num_parallel_calls=tf.data.AUTOTUNE)
+        return taken.map(_split).prefetch(tf.data.AUTOTUNE)
+    # One thread is far ahead of any step; more of them, and a longer queue, only take the steps' cores and caches.
+    return numbers.map(_from_memory(columns)).map(_split).prefetch(QUEUED_BATCHES)
 
 
 def _row_numbers(rows: int, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
