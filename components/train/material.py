@@ -18,6 +18,8 @@ from components.train.paths import Paths
 log = logging.getLogger(__name__)
 STEPS_PER_EPOCH = 200
 BATCH_SIZES = (16, 1024)
+SEEDS = 2**31
+"""That a training can be configured with."""
 PEAK = 2
 """Times their size that examples take while they are read."""
 
@@ -91,13 +93,15 @@ class Materials:
         if self._place.kind == "parameter_server":  # read by the workers, which share nothing: each in its own order
             return reader.streamed(sizes, None, position)
         self._log_shares(reader)
-        kept = self._kept(reader)
+        kept, index = self._kept(reader), self._place.share.index
+        # Each process in its own order: records are dealt out in turn, and neighbours would meet in every batch.
+        seed = self._train.seed + index * SEEDS
         if kept == "memory":
-            return from_columns(self._columns(reader, parts), sizes, self._train.seed, position)
+            return from_columns(self._columns(reader, parts), sizes, seed, position)
         if kept == "disk":
-            cached = self._paths.cached(self._place.share.index, parts)
-            return from_columns(disk_cache.columns(reader, cached), sizes, self._train.seed, position)
-        return reader.streamed(sizes, self._train.seed, position)
+            cached = self._paths.cached(index, parts)
+            return from_columns(disk_cache.columns(reader, cached), sizes, seed, position)
+        return reader.streamed(sizes, seed, position)
 
     def _log_shares(self, reader: Reader) -> None:
         processes = self._place.share.processes
