@@ -57,7 +57,7 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                 start = {"base": base, "base_digest": known["base_digest"], **shared}
                 examples = preprocess(config=of("preprocess"), snapshot=snapshot, **start).output
                 trained = train(config=of("train"), examples=examples, **start).output
-                with dsl.ParallelFor(list(config.compress.recipe_jsons), name="each-recipe") as recipe:
+                with dsl.ParallelFor(list(config.compress.recipe_jsons(config.train)), name="each-recipe") as recipe:
                     variant = compress(recipe=recipe, model=trained, examples=examples, **shared).output
                 judged = evaluate(
                     config=of("evaluate"),

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from components.config import load  # noqa: E402
+from components.features.columns import ColumnType  # noqa: E402
 from components.ingest.config import IngestConfig  # noqa: E402
 from components.preprocess.config import PreprocessConfig  # noqa: E402
 from components.schema import parse  # noqa: E402
@@ -98,7 +99,7 @@ def run_tutorial(work: Path) -> None:
     import apache_beam as beam
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # type: ignore[attr-defined]
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
     import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
@@ -116,17 +117,17 @@ def run_tutorial(work: Path) -> None:
         (transformed, known), transform_fn = (rows, metadata) | transform
         encoded = transformed | beam.Map(tft.coders.ExampleProtoCoder(known.schema).encode)
         _ = encoded | beam.io.WriteToTFRecord(str(work / TUTORIAL / "train"), file_name_suffix=".tfrecord.gz")
-        _ = transform_fn | tft_beam.WriteTransformFn(str(work / TUTORIAL))
+        _ = transform_fn | tft_beam.WriteTransformFn(str(work / TUTORIAL))  # type: ignore[attr-defined]
 
 
-def used_columns() -> dict[str, str]:
+def used_columns() -> dict[str, ColumnType]:
     """Column → type of those that a feature reads, and of the label."""
     declared = config()
     names = {name for feature in declared.features for name in feature.source_columns} | {declared.data.label}
     return {name: column.type for name, column in declared.data.columns.items() if name in names}
 
 
-def feature_spec(columns: dict[str, str]) -> dict[str, Any]:
+def feature_spec(columns: dict[str, ColumnType]) -> dict[str, Any]:
     import tensorflow as tf
 
     from components.features.columns_tf import TENSOR_TYPES
@@ -134,7 +135,7 @@ def feature_spec(columns: dict[str, str]) -> dict[str, Any]:
     return {name: tf.io.FixedLenFeature([], TENSOR_TYPES[kind]) for name, kind in columns.items()}
 
 
-def line_parser(header: list[str], columns: dict[str, str]) -> Callable[[str], dict[str, Any]]:
+def line_parser(header: list[str], columns: Mapping[str, str]) -> Callable[[str], dict[str, Any]]:
     """A line of the CSV file → a dict of the columns."""
     from components.features.columns import MISSING_INTEGER
 

@@ -32,7 +32,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.training.claims import Claim, show  # noqa: E402
+from benchmarks.claims import Claim, show  # noqa: E402
 from benchmarks.training.flights import Flights  # noqa: E402
 
 Part = Callable[[Flights, int], tuple[list[Table], list[Claim]]]

@@ -35,7 +35,7 @@ from components.errors import UserError
 RECORDS = "records"
 HELDOUT = "heldout.parquet"
 HELDOUT_EXPECTED = "heldout_expected.npz"
-"""`floats` and `ids` of the first 2,048 held-out rows at most, as the TensorFlow form of the transform gives them."""
+"""`floats`, `ids`, `images` of the first 2,048 held-out rows at most, as the transform's TensorFlow form gives them."""
 HELDOUT_PREDICTIONS = "heldout_predictions.npy"
 """Float32, what `Predictor.predict` of the chosen variant gives for the first 2,048 held-out rows at most."""
 EXAMPLES = "examples.json"
@@ -167,8 +167,8 @@ class Snapshot:
 class Examples:
     """The description of a set of TFRecords (`examples.json`).
 
-    Each record is a tf.Example with `floats` (F float32), `ids` (I int64) and `label` (one float32: the class's index,
-    or the number to predict).
+    Each record is a tf.Example with `floats` (F float32), `ids` (I int64), with images `images` (one bytes: the pixels,
+    row by row) and `label` (one float32: the class's index, or the number to predict).
     """
 
     float_names: tuple[str, ...]
@@ -193,6 +193,8 @@ class Examples:
     """Why the start is warm or cold, in one sentence."""
     split: str = ""
     """What a split without a time column depends on; a base with another split may have trained on held-out rows."""
+    image_shape: tuple[int, ...] = ()
+    """Height, width and channels of `images`; empty without."""
 
     def write(self, folder: Path) -> None:
         """Writes `examples.json`."""
@@ -204,6 +206,7 @@ class Examples:
         raw = read_json(folder / EXAMPLES)
         for name in ("float_names", "id_names", "id_sizes", "classes", "partitions"):
             raw[name] = tuple(raw[name])
+        raw["image_shape"] = tuple(raw.get("image_shape", ()))
         raw["shards"] = {part: tuple(names) for part, names in raw["shards"].items()}
         return cls(**raw)
 

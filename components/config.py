@@ -12,15 +12,15 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from components.cleanup.config import Retention
-from components.compress.config import Compress
+from components.compress.config import Compress, check_compress, spelled_out
 from components.deploy.config import Deploy, DeployConfig
 from components.errors import UserError
-from components.evaluate.config import Evaluate, EvaluateConfig, check_evaluate
+from components.evaluate.config import Evaluate, EvaluateConfig, check_evaluate, check_loss_limits
 from components.features.columns import Data
 from components.features.declared import Features, check_features
 from components.finish.config import Finish, FinishConfig
 from components.ingest.config import Ingest, IngestConfig
-from components.learning.config import Network, WideDeep
+from components.learning.config import Network, WideDeep, check_network
 from components.model_yaml import parse_yaml, read_yaml
 from components.predict.config import Predict, PredictConfig, check_predict
 from components.preprocess.config import Preprocess, PreprocessConfig, check_preprocess
@@ -81,8 +81,11 @@ class ModelConfig(Section):
         if "python3" in self.name:
             raise ValueError(f"name is {self.name}; KFP's local runner replaces the text python3: choose another name")
         check_features(self.features, self.data)
+        check_network(self.network, self.features)
         check_preprocess(self.preprocess, self.data)
+        check_compress(self.compress, self.network)
         check_evaluate(self.evaluate, self.data)
+        check_loss_limits(self.evaluate.limits, ["+".join(spelled_out(entry)) for entry in self.compress.recipes])
         check_predict(self.predict, self.data)
         if self.predict.source is not None and self.deploy.pointer == "candidate":
             raise ValueError(

@@ -40,7 +40,7 @@ def main() -> None:
         save(self, progress, changed)
         note("saved", 0)
 
-    Loop.take, Loop.batches, Checkpoint.save = noted_take, noted_batches, noted_save  # type: ignore[method-assign]
+    Loop.take, Loop.batches, Checkpoint.save = noted_take, noted_batches, noted_save  # type: ignore[method-assign, assignment]
     runpy.run_module("components.train", run_name="__main__", alter_sys=True)
 
 

@@ -1,6 +1,6 @@
 """The share of an epoch's time that is lost to input.
 
-What the step trains on (`components/train/material.py`) beside one batch that is taken again and again, both through
+What the step trains on (`components/learning/material.py`) beside one batch that is taken again and again, both through
 the same steps of one `Loop`. The TFRecords are opened when a training opens them: before it builds its network.
 """
 
@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks.training.claims import Claim, at_most
+from benchmarks.claims import Claim, at_most
 from benchmarks.training.flights import ALL_MONTHS, Flights, train_config
 from components.artifacts import Examples
 from components.learning.input import BEGINNING, Position, Reader, Share, from_columns
 from components.learning.legacy_keras import tf
 from components.learning.loop import STEPS_PER_CALL, Loop, Material, Rate
+from components.learning.material import Materials
 from components.learning.networks import NetworkSpec
 from components.learning.place import take
-from components.train.material import Materials
-from components.train.paths import Paths
 
 BATCHES = (512, 2048)
 LATER_EPOCHS = 3
@@ -69,7 +68,7 @@ def _times(folder: Path, batch: int, rounds: int) -> Times:
     times = Times(batch, examples.rows["train"])
     for _ in range(rounds):
         # As in a training: reading begins, the network is built and traced, the first epoch takes what is read.
-        real = Materials(Paths(folder, folder, folder, folder), examples, config.train, place).of("train")
+        real = Materials(folder, examples, config.train, place, folder / "cache").of("train")
         loop = Loop(NetworkSpec.of(config.network, examples), place, SEED)
         again = loop.batches(Material(repeated, real.rows, real.steps), BEGINNING)
         loop.take(again, 1, RATE)

@@ -1,9 +1,10 @@
 """Training processes that are killed at random moments, and what each kill costs.
 
-A training is run once undisturbed. Then it is run again and again, killed (SIGKILL) after a random part of the
-undisturbed time, in start-up, while it trains, validates or writes, and started anew until it is done; a training that
-is done is compared and the next begun, until there were KILLS kills. With `deterministic` its weights, its optimizer's
-state and all its metrics must be those of the undisturbed one, bit for bit.
+A training is run once undisturbed. Then it is run again and again, killed (SIGKILL) at a random moment of its start-up
+(one time in four) or of the time from its first step on, in which it trains, validates or writes, and started anew
+until it is done; a training that is done is compared and the next begun, until there were KILLS kills. With
+`deterministic` its weights, its optimizer's state and all its metrics must be those of the undisturbed one, bit for
+bit.
 
 What a kill costs are the steps done since the last checkpoint, or since the process began to train where it had not
 saved one yet: these are trained again. They are compared with those that such a process does in one checkpoint
@@ -23,7 +24,7 @@ import h5py
 import numpy as np
 from rich.table import Table
 
-from benchmarks.training.claims import Claim, at_most
+from benchmarks.claims import Claim, at_most
 from benchmarks.training.flights import Flights, train_config
 from benchmarks.training.processes import details, paths_in, start, wait
 from components import artifacts
@@ -35,6 +36,9 @@ EPOCHS = 12
 INTERVAL_S = 1.5
 CONFIG = {"epochs": EPOCHS, "patience": EPOCHS, "deterministic": True, "checkpoint_minutes": INTERVAL_S / 60}
 SEED = 0
+START_UPS = 0.25
+"""Share of the kills that are meant for the start-up."""
+LOOK_S = 0.02
 FASTEST = 90
 """Percentile of the speeds of single calls: one call alone may be timed too short."""
 
@@ -46,6 +50,15 @@ class Event:
     at_s: float
     name: str
     steps: int
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Of an undisturbed training, in seconds."""
+
+    start_up_s: float
+    training_s: float
+    """From the first step to the end of the process."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +88,36 @@ def measure(flights: Flights, _rounds: int) -> tuple[list[Table], list[Claim]]:
     undisturbed = paths_in(place / "undisturbed", folder, flights.empty)
     start_s = time.monotonic()
     wait(_start(undisturbed), undisturbed)
-    whole_s = time.monotonic() - start_s
+    begun_s = _events(undisturbed)[0].at_s
+    spans = Spans(begun_s - start_s, time.monotonic() - begun_s)
     outcome, moments, speeds = Outcome(), random.Random(SEED), [_steps_per_s(_events(undisturbed))]
     while len(outcome.kills) < KILLS:
         paths = paths_in(place / f"training-{outcome.trainings}", folder, flights.empty)
-        _train(paths, moments, whole_s, outcome.kills)
+        _train(paths, moments, spans, outcome.kills)
         outcome.trainings += 1
         outcome.differing += not _is_same(paths.result, undisturbed.result)
         speeds.append(_steps_per_s(_events(paths)))
     shutil.rmtree(place)
-    return [_table(outcome, whole_s)], _claims(outcome, INTERVAL_S * max(speeds))
+    return [_table(outcome, spans)], _claims(outcome, INTERVAL_S * max(speeds))
 
 
-def _train(paths: Paths, moments: random.Random, whole_s: float, kills: list[Kill]) -> None:
+def _train(paths: Paths, moments: random.Random, spans: Spans, kills: list[Kill]) -> None:
     """Trains to the end, killed now and then while kills are left.
 
     Raises:
         RuntimeError: a process that was not killed failed.
     """
     while not paths.result.exists():
+        start_s = time.monotonic()
         process = _start(paths)
         if len(kills) == KILLS:
             wait(process, paths)
             return
-        start_s, after_s = time.monotonic(), moments.uniform(0, whole_s)
+        if moments.random() < START_UPS:
+            after_s = moments.uniform(0, spans.start_up_s)
+        else:
+            after_s = moments.uniform(0, spans.training_s)
+            _wait_for_steps(process, paths, start_s)
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
@@ -107,6 +126,12 @@ def _train(paths: Paths, moments: random.Random, whole_s: float, kills: list[Kil
             kills.append(_cost(_events(paths), start_s))
         if process.returncode != -signal.SIGKILL:
             wait(process, paths)
+
+
+def _wait_for_steps(process: subprocess.Popen[bytes], paths: Paths, start_s: float) -> None:
+    """Waits until the process trains, or has ended."""
+    while process.poll() is None and not any(event.at_s >= start_s for event in _events(paths)):
+        time.sleep(LOOK_S)
 
 
 def _start(paths: Paths) -> subprocess.Popen[bytes]:
@@ -168,9 +193,11 @@ def _claims(outcome: Outcome, interval_steps: float) -> list[Claim]:
     ]
 
 
-def _table(outcome: Outcome, whole_s: float) -> Table:
+def _table(outcome: Outcome, spans: Spans) -> Table:
     table = Table("killed in", "kills", "steps trained again, mean", "most")
-    table.title = f"{len(outcome.kills)} kills in {outcome.trainings} trainings of {whole_s:.0f} s"
+    table.title = (
+        f"{len(outcome.kills)} kills in {outcome.trainings} trainings of {spans.start_up_s + spans.training_s:.0f} s"
+    )
     for stage in ("start-up", "first step", "training"):
         kills = [kill for kill in outcome.kills if kill.stage == stage]
         steps = [kill.lost_steps for kill in kills] or [0]

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks.training.claims import Claim, at_least
+from benchmarks.claims import Claim, at_least
 from benchmarks.training.flights import ALL_MONTHS, Flights, train_config
 from benchmarks.training.processes import ROOT, paths_in, run
 from components.artifacts import Examples

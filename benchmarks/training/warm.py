@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks.training.claims import Claim, at_least, at_most
+from benchmarks.claims import Claim, at_least, at_most
 from benchmarks.training.flights import Flights, Heldout, train_config
 from benchmarks.training.processes import details
 from components import artifacts
@@ -33,10 +33,9 @@ from components.learning import networks, variables, weights
 from components.learning.input import BEGINNING
 from components.learning.legacy_keras import tf_keras
 from components.learning.loop import Loop, Rate
+from components.learning.material import Materials
 from components.learning.networks import NetworkSpec
 from components.learning.place import Place, take
-from components.train.material import Materials
-from components.train.paths import Paths
 from components.train.train import train
 
 YEAR = 2013
@@ -171,8 +170,8 @@ def _course(warm: Trained, base: Path, heldout: Heldout, wanted: float) -> tuple
     """
     config, place = train_config().train, take("single")
     loop, judged = _started(warm, base, place)
-    paths = Paths(warm.examples, base, warm.model, warm.model)  # only the first is read
-    material = Materials(paths, Examples.read(warm.examples), config, place).of(*PARTS)
+    materials = Materials(warm.examples, Examples.read(warm.examples), config, place, warm.model / "cache")
+    material = materials.of(*PARTS)
     steps = material.steps * warm.details["best_epoch"]
     batches = loop.batches(material, BEGINNING)
     rate = Rate(config.warm_learning_rate, loop.iterations, steps)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.training.claims import Claim, at_most
+from benchmarks.claims import Claim, at_most
 from benchmarks.training.flights import Flights, Heldout, train_config
 from benchmarks.training.processes import details, paths_in, run
 from components.train import local

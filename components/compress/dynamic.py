@@ -6,6 +6,6 @@ from components.learning.legacy_keras import tf
 
 def convert(source: Source) -> bytes:
     """The network as a LiteRT model with int8 weights and float32 inputs and outputs."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([source.function], source.network)
+    converter = source.converter()
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter.convert()

@@ -2,23 +2,22 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from components import artifacts
-from components.evaluate.choose import Reference, Variant, best, choose, failures, reason
-from components.evaluate.config import Evaluate, EvaluateConfig, metric_of
-from components.evaluate.latency import MOST_ROWS, measure
-from components.evaluate.metrics import HIGHER_IS_BETTER, calibration, compute, of_constant
+from components.evaluate.choose import best, choose, reason
+from components.evaluate.config import FLOAT32, Evaluate, EvaluateConfig, metric_of
+from components.evaluate.failures import Reference, failures
+from components.evaluate.measure import measure, metrics_of
+from components.evaluate.metrics import HIGHER_IS_BETTER, calibration, of_constant
 from components.evaluate.scoring import Scores, first_rows, score
 from components.evaluate.service import InService, in_service
 from components.evaluate.skew import check_skew
-from components.evaluate.slices import slices
-from components.features.instances import to_instances
-from components.features.rows import values_of
+from components.evaluate.slices import Slice, find_slices, left_out, slice_rows
+from components.evaluate.variant import NotMade, Variant
 from components.predictor.predictor import Predictor
 
 Decision = Literal["blessed", "refused"]
@@ -38,9 +37,11 @@ def evaluate(
 
     Reads `examples/heldout.parquet` and `examples/heldout_expected.npz`. Writes to `chosen` the variant taken and
     `heldout_predictions.npy`, if one passes, and in any case `evaluation.json`: {decision, reason, metric,
-    higher_is_better, rows, unlabelled, chosen, described, objective, variants, serving, constant, base_rate,
-    calibration, slices, slices_left_out, skew}. `described` is the variant that calibration and slices are about: the
-    chosen one, or the best where none passes. `constant` is the metric of the best constant prediction.
+    higher_is_better, rows, unlabelled, chosen, described, objective, limits, variants, serving,
+    constant, base_rate, calibration, slices, slices_left_out, skew}. `variants` are as
+    `Variant.row` gives them, and `NotMade.row` those of which compress says that they could not be made. `described` is
+    the variant that calibration and slices are about: the chosen one, or the best where none passes, or null where none
+    could be made. `constant` is the metric of the best constant prediction.
 
     Args:
         variants: one artifact of compress for each recipe.
@@ -59,16 +60,20 @@ def evaluate(
             differently in serving than in training.
     """
     with artifacts.recorded("evaluate", work, [*variants, examples], chosen) as details:
-        predictors = [Predictor.load(folder / artifacts.SERVING) for folder in variants]
+        not_made = _not_made(variants)
+        made = [folder for folder in variants if folder not in not_made]
+        predictors = [Predictor.load(folder / artifacts.SERVING) for folder in made]
         service = in_service(serving, config.data)
         compared = [service.predictor] if service and service.predictor else []
         heldout = examples / artifacts.HELDOUT
         scores = score([*predictors, *compared], heldout, config.data, config.evaluate.slices)
         skew = _skew(predictors, examples)
-        measured = _measure(variants, predictors, scores, heldout, config)
-        service_record = _in_service(service, scores, len(variants), config.data.task)
-        details.update(_evaluation(measured, scores, service_record, config), skew=skew)
-        taken = [pair for pair in zip(variants, predictors) if pair[1].recipe == details["chosen"]]
+        parts = find_slices(scores, metric_of(config.evaluate, config.data), config.evaluate.min_slice_rows)
+        measured = dict(zip(made, measure(made, predictors, scores, parts, heldout, config)))
+        service_record = _in_service(service, scores, len(made), config.data.task)
+        tried = [not_made.get(folder) or measured[folder] for folder in variants]
+        details.update(_evaluation(tried, scores, parts, service_record, config), skew=skew)
+        taken = [pair for pair in zip(made, predictors) if pair[1].recipe == details["chosen"]]
         predictions = _first_predictions(taken[0][1], heldout, config) if taken else None
         _write(chosen, taken[0][0] if taken else None, predictions, details)
         if log_metric is not None:
@@ -80,54 +85,47 @@ def evaluate(
 
 def kfp_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
     """What the KFP UI shows of an evaluation: metrics, size and latency of the chosen (or best) variant."""
+    if evaluation["described"] is None:
+        return {}
     variant = next(part for part in evaluation["variants"] if part["recipe"] == evaluation["described"])
     figures = {name: variant[name] for name in ("bytes", "latency_p50_us", "latency_p99_us", "rows_per_s")}
+    figures["cost_per_million"] = variant["cost_per_million"]
     serving = evaluation["serving"]["metrics"] if evaluation["serving"] else {}
     return {**variant["metrics"], **figures, **{f"serving_{name}": value for name, value in serving.items()}}
 
 
-def _skew(predictors: Sequence[Predictor], examples: Path) -> dict[str, float]:
+def _not_made(folders: Sequence[Path]) -> dict[Path, NotMade]:
+    told = {folder: artifacts.read_json(folder / artifacts.VARIANT) for folder in folders}
+    return {folder: NotMade(one["recipe"], one["error"]) for folder, one in told.items() if one.get("error")}
+
+
+def _skew(predictors: Sequence[Predictor], examples: Path) -> dict[str, float] | None:
     found = [check_skew(predictor.transform, examples) for predictor in predictors]
-    return max(found, key=lambda skew: skew["largest_difference"])
-
-
-def _measure(
-    folders: Sequence[Path], predictors: Sequence[Predictor], scores: Scores, heldout: Path, config: EvaluateConfig
-) -> list[Variant]:
-    columns = predictors[0].source_columns  # of all of them: they share the transform
-    instances = to_instances(first_rows(heldout, config.data, columns, MOST_ROWS), config.data)
-    speeds = measure(predictors, list(zip(*values_of(instances, config.data, columns))))
-    return [
-        Variant(
-            predictor.recipe,
-            (folder / artifacts.SERVING / artifacts.LITERT_MODEL).stat().st_size,
-            sum(path.stat().st_size for path in (folder / artifacts.SERVING).rglob("*") if path.is_file()),
-            _metrics(config.data.task, scores.labels, predictions),
-            speed,
-        )
-        for folder, predictor, predictions, speed in zip(folders, predictors, scores.predictions, speeds)
-    ]
-
-
-def _metrics(task: str, labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    return compute(task, labels, predictions) if np.isfinite(predictions).all() else {}
+    return max(found, key=lambda skew: skew["largest_difference"], default=None)
 
 
 def _evaluation(
-    measured: list[Variant], scores: Scores, serving: dict[str, Any] | None, config: EvaluateConfig
+    tried: Sequence[Variant | NotMade],
+    scores: Scores,
+    parts: Sequence[Slice],
+    serving: dict[str, Any] | None,
+    config: EvaluateConfig,
 ) -> dict[str, Any]:
     metric = metric_of(config.evaluate, config.data)
-    reference = _reference(measured, serving, metric, scores.labels)
+    measured = [variant for variant in tried if isinstance(variant, Variant)]
+    reference = _reference(tried, serving, metric, scores.labels)
     taken = _judge(measured, reference, metric, config.evaluate)
-    described = measured.index(taken or best(measured, metric))
+    described = taken or best(measured, metric)
+    index = None if described is None else measured.index(described)
     in_service = None if reference.serving is None else len(measured)
     return {
-        **_decision(measured, taken, serving, metric, config.evaluate.objective),
+        **_decision(tried, taken, serving, metric, config.evaluate),
+        "described": None if described is None else described.recipe,
         "rows": len(scores.labels),
         "unlabelled": scores.unlabelled,
         "constant": reference.constant,
         **({"base_rate": float(scores.labels.mean())} if config.data.task == "binary" else {}),
-        **_description(scores, described, in_service, metric, config),
+        **_description(scores, parts, index, in_service, metric, config.data.task),
     }
 
 
@@ -137,17 +135,25 @@ def _in_service(service: InService | None, scores: Scores, variants: int, task: 
         return None
     metrics, why_not = {}, service.reason
     if service.predictor is not None:
-        metrics = _metrics(task, scores.labels, scores.predictions[variants])
+        metrics = metrics_of(task, scores.labels, scores.predictions[variants])
         why_not = None if metrics else "its predictions are not finite"
     return {"version": service.version, "metrics": metrics, "not_comparable": why_not}
 
 
-def _reference(measured: list[Variant], serving: dict[str, Any] | None, metric: str, labels: np.ndarray) -> Reference:
-    return Reference(
-        constant=of_constant(metric, labels),
-        variant=next((variant.metrics.get(metric) for variant in measured if variant.recipe == "float32"), None),
-        serving=serving["metrics"].get(metric) if serving else None,
-    )
+def _reference(
+    tried: Sequence[Variant | NotMade], serving: dict[str, Any] | None, metric: str, labels: np.ndarray
+) -> Reference:
+    float32 = next((variant for variant in tried if variant.recipe == FLOAT32), None)
+    value, missing = None, None
+    if float32 is None:
+        missing = "there is no float32 variant"
+    elif isinstance(float32, NotMade):
+        missing = "the float32 variant could not be made"
+    elif not float32.metrics:
+        missing = "the predictions of the float32 variant are not finite"
+    else:
+        value = float32.metrics[metric]
+    return Reference(of_constant(metric, labels), value, serving["metrics"].get(metric) if serving else None, missing)
 
 
 def _judge(measured: list[Variant], reference: Reference, metric: str, evaluate: Evaluate) -> Variant | None:
@@ -157,39 +163,37 @@ def _judge(measured: list[Variant], reference: Reference, metric: str, evaluate:
 
 
 def _decision(
-    measured: list[Variant], taken: Variant | None, serving: dict[str, Any] | None, metric: str, objective: str
+    tried: Sequence[Variant | NotMade],
+    taken: Variant | None,
+    serving: dict[str, Any] | None,
+    metric: str,
+    evaluate: Evaluate,
 ) -> dict[str, Any]:
     return {
         "decision": "refused" if taken is None else "blessed",
-        "reason": reason(measured, taken, metric, objective, serving),
+        "reason": reason(tried, taken, metric, evaluate.objective, serving),
         "metric": metric,
         "higher_is_better": HIGHER_IS_BETTER[metric],
         "chosen": None if taken is None else taken.recipe,
-        "described": (taken or best(measured, metric)).recipe,
-        "objective": objective,
-        "variants": [_row(variant) for variant in measured],
+        "objective": evaluate.objective,
+        "limits": evaluate.limits.model_dump(mode="json"),
+        "variants": [variant.row() for variant in tried],
         "serving": serving,
     }
 
 
-def _row(variant: Variant) -> dict[str, Any]:
-    row = asdict(variant)
-    speed = row.pop("speed")
-    return {**row, **speed, "passed": not variant.failures}
-
-
 def _description(
-    scores: Scores, index: int, in_service: int | None, metric: str, config: EvaluateConfig
+    scores: Scores, parts: Sequence[Slice], index: int | None, in_service: int | None, metric: str, task: str
 ) -> dict[str, Any]:
-    """Calibration and slices of one of the variants, beside the version in service."""
-    predictions = scores.predictions[index]
-    if not np.isfinite(predictions).all():
+    """Calibration and slices of one of the variants, beside the version in service; none where there is no variant."""
+    if index is None or not np.isfinite(predictions := scores.predictions[index]).all():
         return {"calibration": [], "slices": [], "slices_left_out": {}}
     serving = None if in_service is None else scores.predictions[in_service]
-    task = config.data.task
-    told, left_out = slices(scores, task, metric, predictions, serving, config.evaluate.min_slice_rows)
-    bins = calibration(scores.labels, predictions) if task == "binary" else []
-    return {"calibration": bins, "slices": told, "slices_left_out": left_out}
+    return {
+        "calibration": calibration(scores.labels, predictions) if task == "binary" else [],
+        "slices": slice_rows(parts, scores, metric, predictions, serving),
+        "slices_left_out": left_out(parts, scores),
+    }
 
 
 def _first_predictions(predictor: Predictor, heldout: Path, config: EvaluateConfig) -> np.ndarray:

@@ -4,6 +4,8 @@ Labels are (rows,) class indexes or numbers; predictions are (rows,) probabiliti
 probabilities, or (rows,) numbers.
 """
 
+from typing import Any
+
 import numpy as np
 
 HIGHER_IS_BETTER = {
@@ -21,6 +23,8 @@ BY_TASK = {
     "regression": ("rmse", "mae", "r2"),
 }
 SMALLEST_PROBABILITY = 1e-7
+SMALLEST_ERROR = 1e-300
+MOST_LOSS = 1e9
 
 
 def compute(task: str, labels: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
@@ -32,9 +36,25 @@ def compute(task: str, labels: np.ndarray, predictions: np.ndarray) -> dict[str,
         predictions: finite, as the module says.
     """
     predicted = predictions.astype(np.float64)
-    if task == "binary":
-        return _binary(labels, predicted)
-    return _multiclass(labels, predicted) if task == "multiclass" else _regression(labels, predicted)
+    if task == "regression":
+        return _regression(labels, predicted)
+    means = {metric: _mean(metric, labels, predicted) for metric in BY_TASK[task] if metric != "auc"}
+    return {"auc": auc(labels, predicted), **means} if task == "binary" else means
+
+
+def of(metric: str, labels: np.ndarray, predictions: np.ndarray) -> float:
+    """One metric; only auc needs rows of both classes.
+
+    Args:
+        metric: auc, log_loss, accuracy, rmse or mae.
+        labels: (rows,), rows > 0.
+        predictions: finite, as the module says.
+    """
+    predicted = predictions.astype(np.float64)
+    if metric == "auc":
+        return auc(labels, predicted)
+    mean = _mean(metric, labels, predicted)
+    return float(np.sqrt(mean)) if metric == "rmse" else mean
 
 
 def of_constant(metric: str, labels: np.ndarray) -> float:
@@ -49,14 +69,42 @@ def of_constant(metric: str, labels: np.ndarray) -> float:
     return float(shares.max()) if metric == "accuracy" else float(-(shares * np.log(shares)).sum())
 
 
-def loss(metric: str, value: float, reference: float) -> float:
-    """By how much `value` is worse than `reference`; negative where it is better.
+def loss(metric: str, value: Any, reference: Any) -> Any:
+    """By how much `value` is worse than `reference`, numbers or arrays; negative where it is better.
 
-    A difference where higher is better, a share of the reference for errors, whose unit is the label's.
+    A difference where higher is better, a share of the reference for errors, whose unit is the label's; that share is
+    at most 1e9, so that it stays a number where the reference makes no error at all.
     """
     if HIGHER_IS_BETTER[metric]:
         return reference - value
-    return (value - reference) / max(reference, np.finfo(float).tiny)
+    share = (value - reference) / np.maximum(reference, SMALLEST_ERROR)
+    return np.minimum(share, MOST_LOSS)
+
+
+def of_rows(metric: str, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """What each row adds: the metric is the mean of it, and for rmse the root of the mean.
+
+    Args:
+        metric: one of compute's, but not auc and r2, which are no means.
+        labels: (rows,).
+        predictions: finite float64, as the module says.
+
+    Returns:
+        (rows,) float64.
+    """
+    by_row: np.ndarray
+    if metric in ("rmse", "mae"):
+        by_row = np.abs(predictions - labels)
+        return by_row**2 if metric == "rmse" else by_row
+    if metric == "accuracy":
+        said = predictions > 0.5 if predictions.ndim == 1 else predictions.argmax(axis=1)
+        by_row = (said == labels).astype(np.float64)
+    elif metric == "brier":
+        by_row = (predictions - labels) ** 2
+    else:
+        of_label = _of_label(labels, predictions)
+        by_row = -np.log(np.clip(of_label, SMALLEST_PROBABILITY, 1))
+    return by_row
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -68,31 +116,22 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float((below + up_to).mean() / 2 / len(negatives))
 
 
-def _binary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    of_label = np.where(labels == 1, probabilities, 1 - probabilities)
-    return {
-        "auc": auc(labels, probabilities),
-        "log_loss": _log_loss(of_label),
-        "accuracy": float(((probabilities > 0.5) == (labels == 1)).mean()),
-        "brier": float(((probabilities - labels) ** 2).mean()),
-    }
-
-
-def _multiclass(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    of_label = probabilities[np.arange(len(labels)), labels]
-    return {"accuracy": float((probabilities.argmax(axis=1) == labels).mean()), "log_loss": _log_loss(of_label)}
-
-
-def _log_loss(probability_of_label: np.ndarray) -> float:
-    return float(-np.log(np.clip(probability_of_label, SMALLEST_PROBABILITY, 1)).mean())
-
-
 def _regression(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    errors = predicted - labels
-    squared = (errors**2).mean()
+    squared, absolute = (_mean(metric, labels, predicted) for metric in ("rmse", "mae"))
     variance = labels.var()
     r2 = 1 - squared / variance if variance > 0 else float(squared == 0)
-    return {"rmse": float(np.sqrt(squared)), "mae": float(np.abs(errors).mean()), "r2": float(r2)}
+    return {"rmse": float(np.sqrt(squared)), "mae": absolute, "r2": float(r2)}
+
+
+def _of_label(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    if probabilities.ndim == 1:
+        return np.where(labels == 1, probabilities, 1 - probabilities)
+    of_label: np.ndarray = probabilities[np.arange(len(labels)), labels]
+    return of_label
+
+
+def _mean(metric: str, labels: np.ndarray, predicted: np.ndarray) -> float:
+    return float(of_rows(metric, labels, predicted).mean())
 
 
 def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> list[dict[str, float]]:

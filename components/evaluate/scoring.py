@@ -36,8 +36,8 @@ class Scores:
 def score(predictors: Sequence[Predictor], heldout: Path, data: Data, slices: tuple[str, ...]) -> Scores:
     """Scores every predictor on the rows that have a label.
 
-    Rows are read in pieces of 4,096, so that memory holds the predictions of all rows but the columns of one piece.
-    Variants of one model carry equal transforms; each distinct one is computed once.
+    Rows are read in pieces of 4,096, fewer with images, so that memory holds the predictions of all rows but the
+    columns of one piece. Variants of one model carry equal transforms; each distinct one is computed once.
 
     Args:
         predictors: read declared columns only.
@@ -53,7 +53,7 @@ def score(predictors: Sequence[Predictor], heldout: Path, data: Data, slices: tu
     first_alike = [next(i for i, p in enumerate(predictors) if p.transform == other.transform) for other in predictors]
     pieces = [
         _score_piece(predictors, first_alike, piece, data, slices)
-        for piece in file.iter_batches(ROWS_AT_ONCE, columns=sorted(needed))
+        for piece in file.iter_batches(data.rows_at_once(ROWS_AT_ONCE), columns=sorted(needed))
     ]
     labelled = sum(len(piece.labels) for piece in pieces)
     if not labelled:
@@ -77,7 +77,7 @@ def _score_piece(
     slices: tuple[str, ...],
 ) -> Scores:
     labelled = piece.filter(pc.is_valid(piece.column(data.label)))
-    transformed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    transformed: dict[int, tuple[np.ndarray, ...]] = {}
     for first in set(first_alike):
         predictor = predictors[first]
         transformed[first] = predictor.transform(dense(labelled, data, predictor.source_columns))

@@ -17,8 +17,8 @@ def check_skew(transform: Transform, examples: Path) -> dict[str, float]:
 
     Args:
         transform: the plain form.
-        examples: holds `heldout.parquet` and `heldout_expected.npz`: `floats` (rows, F) float32, `ids` (rows, I), of
-            the first rows, as the TensorFlow form gave them.
+        examples: holds `heldout.parquet` and `heldout_expected.npz`: `floats` (rows, F) float32, `ids` (rows, I),
+            with images `images` (rows, height, width, channels), of the first rows, as the TensorFlow form gave them.
 
     Returns:
         `{rows, largest_difference}`, the difference of floats as a share of max(1, |x|).
@@ -30,12 +30,15 @@ def check_skew(transform: Transform, examples: Path) -> dict[str, float]:
     if not path.exists():
         raise UserError(f"{path} is missing; run preprocess again")
     with np.load(path) as expected:
-        floats, ids = expected["floats"], expected["ids"]
+        floats, ids, *images = (expected[name] for name in ("floats", "ids", "images") if name in expected)
     rows = first_rows(examples / artifacts.HELDOUT, transform.data, transform.source_columns, len(floats))
-    plain_floats, plain_ids = transform(rows)
+    plain_floats, plain_ids, *plain_images = transform(rows)
     difference = _difference(plain_floats, floats)
     _refuse(transform.id_names, plain_ids != ids, plain_ids, ids)
     _refuse(transform.float_names, ~(difference <= TOLERANCE), plain_floats, floats)
+    for plain, pixels in zip(plain_images, images):
+        flat = plain.reshape(len(plain), -1), pixels.reshape(len(pixels), -1)
+        _refuse((transform.image_name,) * flat[0].shape[1], flat[0] != flat[1], *flat)
     return {"rows": len(floats), "largest_difference": float(difference.max(initial=0))}
 
 

@@ -15,6 +15,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "float": pa.float64(),
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us"),
+    "image": pa.binary(),
 }
 
 
@@ -37,6 +38,8 @@ def dense(table: pa.Table | pa.RecordBatch, data: Data, names: tuple[str, ...]) 
 def _dense_column(values: pa.ChunkedArray | pa.Array, kind: ColumnType) -> np.ndarray:
     if kind == "string":
         return np.asarray(pc.fill_null(values, ""), dtype=object)
+    if kind == "image":
+        return np.asarray(pc.fill_null(values, b""), dtype=object)
     if kind == "float":
         with np.errstate(over="ignore"):
             return np.asarray(pc.fill_null(values, float("nan"))).astype(np.float32)

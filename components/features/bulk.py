@@ -5,6 +5,7 @@ distinct values, and its ids are dealt out to the rows by the values' codes. The
 no second definition that could differ.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from components.features.columns import Data, RawBatch
 from components.features.datetime import Datetime
 from components.features.declaration import PlainForm
 from components.features.numeric import Numeric
-from components.features.transform import Transform
+from components.features.pixels import MAX_PIXELS
+from components.features.transform import Packed, Transform
 
 BLOCK_ROWS = 4096
 """Rows whose floats, and what is needed to compute them, stay in a core's cache."""
@@ -51,27 +53,32 @@ class BulkTransform:
     def __init__(self, transform: Transform) -> None:
         self._data = transform.data
         self._packing = transform.packing
+        self._pixels = transform.pixels
         self._ids = _ids(transform)
         self._parts = [_Ids((feature.column,), _parts_of(feature), True) for feature in self._packing.cyclic]
         every = [*self._ids, *self._parts]
         self._coded = _columns([ids.columns for ids in every if ids.looked_up])
         numbers = [(number.column,) for number in self._packing.numbers.numbers]
-        self._dense = _columns([*numbers, *(ids.columns for ids in every if not ids.looked_up)])
+        images = [(self._pixels.column,)] if self._pixels else []
+        pixels = math.prod(transform.image_shape[:2])
+        self._block_rows = max(1, min(BLOCK_ROWS, MAX_PIXELS // pixels))
+        self._dense = _columns([*numbers, *images, *(ids.columns for ids in every if not ids.looked_up)])
 
-    def __call__(self, table: pa.RecordBatch | pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, table: pa.RecordBatch | pa.Table) -> Packed:
         """Computes all features.
 
         Args:
             table: at least the source columns in their canonical Arrow types, strings also as dictionaries of them.
 
-        Returns:
-            floats of shape (rows, F) float32 and ids of shape (rows, I) int32.
+        Raises:
+            ImageError: an image cannot be read.
         """
-        floats, ids = zip(*self.blocks(table))
-        return np.concatenate(floats), np.concatenate(ids)
+        return tuple(np.concatenate(pieces) for pieces in zip(*self.blocks(table)))
 
-    def blocks(self, table: pa.RecordBatch | pa.Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Computes all features of BLOCK_ROWS rows at a time; an empty table gives one empty block.
+    def blocks(self, table: pa.RecordBatch | pa.Table) -> Iterator[Packed]:
+        """Computes all features of BLOCK_ROWS rows at a time, of fewer where they hold images.
+
+        An empty table gives one empty block.
 
         Args:
             table: as for a call.
@@ -86,9 +93,11 @@ class BulkTransform:
         ids = _stacked([_look_up(one, coded) if one.looked_up else one.compute(raw) for one in self._ids], rows)
         packed = np.ascontiguousarray(ids.T)
         values = self._packing.numbers.dense(raw, rows)
-        for start in range(0, max(rows, 1), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            yield self._packing(values[:, block], parts[:, block]), packed[block]
+        for start in range(0, max(rows, 1), self._block_rows):
+            block = slice(start, start + self._block_rows)
+            floats = self._packing(values[:, block], parts[:, block])
+            images = [self._pixels(raw[self._pixels.column][block])] if self._pixels else []
+            yield floats, packed[block], *images
 
 
 def _ids(transform: Transform) -> list[_Ids]:

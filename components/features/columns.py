@@ -10,8 +10,10 @@ the two knows a null in a dense array, so each type has one value that means "mi
 | float     | float64             | float32                 | NaN                |
 | boolean   | bool                | int64 (0 or 1)          | MISSING_INTEGER    |
 | timestamp | timestamp[us], no zone | int64, seconds since 1970-01-01T00:00 | MISSING_INTEGER |
+| image     | binary              | object (bytes), a PNG file | b""             |
 
-Timestamps carry no zone: a local time stays the local time that was written.
+Timestamps carry no zone: a local time stays the local time that was written. In text, as in CSV and JSON, images are
+in base64.
 """
 
 from typing import Annotated, Any, Literal
@@ -22,8 +24,10 @@ from pydantic import BeforeValidator, Field, Strict, model_validator
 from components.schema import Section
 
 MISSING_INTEGER = -(2**63)
+IMAGE_ROWS = 1024
+"""Rows with images that are held in memory at once: 100 MiB where an image is a file of 100 KiB."""
 
-ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
+ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "image"]
 Task = Literal["binary", "multiclass", "regression"]
 Class = str | int | bool
 RawBatch = dict[str, np.ndarray]
@@ -84,6 +88,9 @@ class Data(Section):
                     raise ValueError(f"{role} names {name}, which is not in columns; declare it there")
         if self.time and self.columns[self.time].type != "timestamp":
             raise ValueError(f"time names {self.time}, of type {self.columns[self.time].type}; it must be a timestamp")
+        for name in self.key:
+            if self.columns[name].type == "image":
+                raise ValueError(f"key names {name}, an image; name a column of another type")
         if self.label in self.key:
             raise ValueError(f"key names {self.label}, the label; a row's name must not tell its answer: remove it")
         if len(set(self.label_classes)) < len(self.label_classes):
@@ -109,6 +116,11 @@ class Data(Section):
             raise ValueError("multiclass needs classes with three values or more; list them")
         if self.task == "binary" and len(self.label_classes) != 2:
             raise ValueError(f"binary needs two classes, not {len(self.label_classes)}; list two or use multiclass")
+
+    def rows_at_once(self, usual: int) -> int:
+        """How many rows to hold in memory where `usual` of numbers and words are: fewer where they hold images."""
+        has_images = any(column.type == "image" for column in self.columns.values())
+        return min(usual, IMAGE_ROWS) if has_images else usual
 
     @property
     def label_classes(self) -> tuple[Class, ...]:

@@ -13,6 +13,7 @@ TENSOR_TYPES: dict[ColumnType, tf.DType] = {
     "float": tf.float32,
     "boolean": tf.int64,
     "timestamp": tf.int64,
+    "image": tf.string,
 }
 
 

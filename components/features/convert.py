@@ -1,17 +1,21 @@
 """Reads the cells of a source as the declared type, and tells those that cannot be read.
 
+Of images only the base64 that text holds them in is read here; whether they are images, `refusals` tells.
+
 Whole columns are cast by Arrow. Only where a cast fails are its distinct values looked at, halved until the bad ones
 stand alone, so that good rows never meet a Python loop.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
 from components.features.arrow import ARROW_TYPES
 from components.features.columns import ColumnType
+from components.features.png import decode_base64, refusal
 
 NOT_READ: dict[ColumnType, str] = {
     "string": "is not UTF-8 text",
@@ -19,6 +23,7 @@ NOT_READ: dict[ColumnType, str] = {
     "float": "is not a number",
     "boolean": "is not true, false, 1 or 0",
     "timestamp": "is not an ISO 8601 time",
+    "image": "is not base64",
 }
 """What is said of a cell that cannot be read as the declared type."""
 
@@ -43,12 +48,25 @@ def convert(values: pa.Array, kind: ColumnType) -> tuple[pa.Array, pa.Array]:
     return _with_nulls(read), pc.and_(plain.is_valid(), read.is_null())
 
 
+def refusals(images: pa.Array) -> list[tuple[str, pa.Array]]:
+    """Why images are not read, and where each reason holds: boolean of shape (rows,).
+
+    Args:
+        images: binary, null where missing.
+    """
+    reasons = [None if content is None else refusal(content) for content in images.to_pylist()]
+    found = np.array(reasons, object)
+    return [(reason, pa.array(found == reason)) for reason in dict.fromkeys(reasons) if reason is not None]
+
+
 def _plain(values: pa.Array) -> pa.Array:
     """Without dictionary, and in types that all of Arrow's functions know."""
     if types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if types.is_large_string(values.type) or types.is_string_view(values.type):
         return values.cast(pa.string())
+    if types.is_large_binary(values.type) or types.is_binary_view(values.type):
+        return values.cast(pa.binary())
     return values.cast(pa.float64()) if types.is_float16(values.type) else values
 
 
@@ -56,8 +74,8 @@ def _with_nulls(values: pa.Array) -> pa.Array:
     """With null in place of NaN and of empty text."""
     if types.is_floating(values.type):
         missing = pc.is_nan(values)
-    elif types.is_string(values.type):
-        missing = pc.equal(values, "")
+    elif types.is_string(values.type) or types.is_binary(values.type):
+        missing = pc.equal(pc.binary_length(values), 0)
     else:
         return values
     return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
@@ -103,6 +121,8 @@ def _forms(source: pa.DataType, kind: ColumnType) -> list[Form]:
         return [_cast(pa.int64()), lambda values: values.cast(pa.float64()).cast(pa.int64())]
     if kind == "boolean" and types.is_integer(source):
         return [_zero_or_one]
+    if kind == "image":
+        return [_base64] if types.is_string(source) else [_cast(pa.binary())]
     # Integers beyond 2**53 lose digits as floats, which Arrow's safe cast would refuse.
     return [_cast(ARROW_TYPES[kind], safe=kind != "float" or types.is_string(source))]
 
@@ -125,6 +145,14 @@ _TEXT_TIMES: list[Form] = [
     lambda values: _time(values.cast(NANOSECONDS)),
     _zoned("ns"),
 ]
+
+
+def _base64(values: pa.Array) -> pa.Array:
+    try:
+        contents = [None if text is None else decode_base64(text) for text in values.to_pylist()]
+        return pa.array(contents, pa.binary())
+    except ValueError:
+        raise pa.ArrowInvalid("not base64") from None
 
 
 def _zero_or_one(values: pa.Array) -> pa.Array:

@@ -10,9 +10,10 @@ from components.features.category import Category
 from components.features.columns import Data
 from components.features.cross import Cross
 from components.features.datetime import Datetime
+from components.features.image import Image
 from components.features.numeric import Numeric
 
-AnyFeature = Annotated[Numeric | Category | Cross | Datetime | Boolean, Field(discriminator="kind")]
+AnyFeature = Annotated[Numeric | Category | Cross | Datetime | Boolean | Image, Field(discriminator="kind")]
 Features = tuple[AnyFeature, ...]
 
 
@@ -26,6 +27,9 @@ def check_features(features: Sequence[AnyFeature], data: Data) -> None:
         ValueError: names the feature and the column, and what to do.
     """
     names = [feature.name for feature in features]
+    images = [feature.name for feature in features if isinstance(feature, Image)]
+    if len(images) > 1:
+        raise ValueError(f"features has the images {', '.join(images)}; a network takes one, so keep one of them")
     for feature in features:
         if names.count(feature.name) > 1:
             raise ValueError(f"features has more than one named {feature.name}; give each its own name")

@@ -1,5 +1,6 @@
 """Between dense columns and instances: rows as a request brings them, field by field."""
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ BEYOND_FLOAT32 = 1e39
 def to_instances(raw: RawBatch, data: Data) -> list[dict[str, Any]]:
     """Dense columns to instances that JSON can hold, from which `from_rows` makes the same dense columns again.
 
-    Missing fields are left out; timestamps become ISO 8601 text.
+    Missing fields are left out; timestamps become ISO 8601 text, images base64.
 
     Args:
         raw: dense columns of equal length.
@@ -72,10 +73,15 @@ def _timestamps(values: np.ndarray) -> list[str | None]:
     return [None if gone else text for gone, text in zip(missing.tolist(), texts.tolist())]
 
 
+def _images(values: np.ndarray) -> list[str | None]:
+    return [base64.b64encode(value).decode() if value else None for value in values.tolist()]
+
+
 _VALUES: dict[ColumnType, Callable[[np.ndarray], list[Any]]] = {
     "string": _strings,
     "integer": _integers,
     "float": _floats,
     "boolean": _booleans,
     "timestamp": _timestamps,
+    "image": _images,
 }

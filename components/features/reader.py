@@ -20,6 +20,7 @@ _VALUES: dict[ColumnType, Any] = {
     "float": float,
     "boolean": bool,
     "timestamp": Annotated[datetime, msgspec.Meta(tz=False)],
+    "image": bytes,
 }
 
 
@@ -39,16 +40,19 @@ class InstanceReader:
             names: the fields that are read, in the order of a row's values.
         """
         self._data, self._names = data, names
+        self._has_images = any(data.columns[name].type == "image" for name in names)
         self._fields = [*names, *(name for name in data.columns if name not in names)]
         fields = {f"field_{index}": name for index, name in enumerate(self._fields)}  # a column may have any name
         types = {field: _VALUES[data.columns[name].type] | None for field, name in fields.items()}
         self.row_type = _struct("Instance", types, fields)
-        self.columns_type = _struct("Columns", {field: list[kind] | None for field, kind in types.items()}, fields)
+        lists: dict[str, Any] = {field: list[kind] | None for field, kind in types.items()}  # type: ignore[valid-type]
+        self.columns_type = _struct("Columns", lists, fields)
 
     def rows(self, instances: Sequence[msgspec.Struct]) -> list[Row]:
         """The rows of parsed instances (`row_type`)."""
         count = len(self._names)
-        return [msgspec.structs.astuple(instance)[:count] for instance in instances]
+        rows = [msgspec.structs.astuple(instance)[:count] for instance in instances]
+        return _without_empty(rows) if self._has_images else rows
 
     def rows_of_columns(self, columns: msgspec.Struct) -> list[Row]:
         """The rows of parsed columns (`columns_type`).
@@ -61,7 +65,8 @@ class InstanceReader:
             raise ValueError("columns must have the same number of values, one at least")
         absent = [None] * len(given[0])
         read = msgspec.structs.astuple(columns)[: len(self._names)]
-        return list(zip(*[absent if column is None else column for column in read]))
+        rows = list(zip(*[absent if column is None else column for column in read]))
+        return _without_empty(rows) if self._has_images else rows
 
     def instance(self, parsed: msgspec.Struct) -> dict[str, Any]:
         """A parsed instance (`row_type`) as JSON values, without the fields that are missing."""
@@ -79,6 +84,11 @@ class InstanceReader:
     def from_json(self, instances: Sequence[Mapping[str, Any]]) -> list[Row]:
         """The rows of plain instances; errors as `rows.values_of`."""
         return list(zip(*values_of(instances, self._data, self._names)))
+
+
+def _without_empty(rows: list[Row]) -> list[Row]:
+    """The rows; an image without bytes is missing."""
+    return [tuple(None if value == b"" else value for value in row) for row in rows]
 
 
 def _struct(name: str, types: Mapping[str, Any], names: Mapping[str, str]) -> type[msgspec.Struct]:

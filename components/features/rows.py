@@ -12,22 +12,28 @@ import numpy as np
 from components.errors import UserError
 from components.features.columns import MISSING_INTEGER, ColumnType, Data, RawBatch
 from components.features.datetime import seconds
+from components.features.png import decode_base64, refusal
 
 _WRONG = object()
 LONGEST_NAME = 80
 """Characters of a field's name that an error repeats."""
+WHOLE_IMAGE = "send a whole PNG image in base64"
 _EXPECTED: dict[ColumnType, str] = {
     "string": "a string of valid Unicode",
     "integer": "a whole number of 64 bits",
     "float": "a number",
     "boolean": "true or false",
     "timestamp": "an ISO 8601 date and time without zone, such as 2013-01-31T17:05:00",
+    "image": "a PNG image in base64",
 }
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str]) -> RawBatch:
-    """Rows to dense columns; arguments and errors as `values_of`."""
+    """Rows to dense columns; arguments and errors as `values_of`; and an image that cannot be read is an error too."""
     columns = values_of(rows, data, names)
+    for name, column in zip(names, columns):
+        if data.columns[name].type == "image":
+            _refuse_unreadable(column, name)
     return {name: _dense(column, data.columns[name].type) for name, column in zip(names, columns)}
 
 
@@ -35,13 +41,14 @@ def values_of(rows: Sequence[Mapping[str, Any]], data: Data, names: Sequence[str
     """Rows to columns of checked values; a field that is absent or None is missing, and None.
 
     Args:
-        rows: field name → str, int, float, bool, datetime or ISO 8601 text, as the column's type wants it. Fields that
-            are declared but not among `names` are ignored.
+        rows: field name → str, int, float, bool, datetime or ISO 8601 text, bytes or base64, as the column's type wants
+            it. Fields that are declared but not among `names` are ignored.
         data: declares the fields.
         names: the columns wanted.
 
     Returns:
-        For each of `names` the rows' values: str, int, float, bool or datetime.
+        For each of `names` the rows' values: str, int, float, bool, datetime or bytes, which need not be an image:
+        that is told by whoever reads it, since it costs as much.
 
     Raises:
         UserError: names the row (from 0), the field, the value and the type expected; or the unknown field.
@@ -66,6 +73,13 @@ def _column(values: Sequence[Any], name: str, kind: ColumnType) -> list[Any]:
         index = converted.index(_WRONG)
         raise UserError(f"row {index}: {name} is {_shown(values[index])}; it must be {_EXPECTED[kind]}")
     return converted
+
+
+def _refuse_unreadable(images: Sequence[bytes | None], name: str) -> None:
+    for index, content in enumerate(images):
+        reason = refusal(content) if content is not None else None
+        if reason is not None:
+            raise UserError(f"row {index}: {name} {reason}; {WHOLE_IMAGE}")
 
 
 def _dense(values: Sequence[Any], kind: ColumnType) -> np.ndarray:
@@ -128,6 +142,15 @@ def _timestamp(value: Any) -> Any:
     return value
 
 
+def _image(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = decode_base64(value)
+        except ValueError:
+            return _WRONG
+    return value or None if isinstance(value, bytes) else _WRONG
+
+
 def _parsed(text: str) -> datetime:
     """RFC 3339 as the parser of requests reads it, and other forms of ISO 8601 as Python does."""
     try:
@@ -142,6 +165,7 @@ _CONVERTERS: dict[ColumnType, Callable[[Any], Any]] = {
     "float": _float,
     "boolean": _boolean,
     "timestamp": _timestamp,
+    "image": _image,
 }
 _DENSE: dict[ColumnType, tuple[Any, Any]] = {
     "string": ("", object),
@@ -149,5 +173,6 @@ _DENSE: dict[ColumnType, tuple[Any, Any]] = {
     "float": (math.nan, np.float32),
     "boolean": (MISSING_INTEGER, np.int64),
     "timestamp": (MISSING_INTEGER, np.int64),
+    "image": (b"", object),
 }
 """The missing value and the dtype of the dense form."""

@@ -14,8 +14,14 @@ from components.features import declaration
 from components.features.columns import Data, RawBatch
 from components.features.declaration import LEARNED, Bounds, Constants, Learned, PlainForm, Vocabulary, no_ids
 from components.features.declared import AnyFeature, Features
+from components.features.image import Image
 from components.features.packing import FloatPacking
+from components.features.pixels import Pixels
 from components.schema import Section, canonical_json, parse
+
+Packed = tuple[np.ndarray, ...]
+"""Floats (batch, F) float32 and ids (batch, I) int32; and, where a feature is an image, its pixels as uint8 of shape
+(batch, height, width, channels)."""
 
 
 class _Declaration(Section):
@@ -84,25 +90,41 @@ class Transform:
         """The number of different ids in each column of the packed ids."""
         return declaration.id_sizes(self.features, self.constants)
 
+    @property
+    def image_name(self) -> str:
+        """The feature that is an image; empty without."""
+        return next((feature.name for feature in self.features if isinstance(feature, Image)), "")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of the image; empty without."""
+        return self.pixels.shape if self.pixels else ()
+
     def features_digest(self) -> str:
         """The digest of what is declared, whatever was learned."""
         return features_digest(self.features, self.data)
 
-    def __call__(self, raw: RawBatch) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, raw: RawBatch) -> Packed:
         """Computes all features.
 
         Args:
             raw: dense columns of shape (batch,), at least `source_columns`.
 
-        Returns:
-            floats of shape (batch, len(float_names)) float32 and ids of shape (batch, len(id_names)) int32.
+        Raises:
+            ImageError: an image cannot be read.
         """
         seconds = [raw[feature.column] for feature in self.packing.cyclic]
         parts = [feature.dense_part_ids(values) for feature, values in zip(self.packing.cyclic, seconds)]
         rows = len(raw[self.source_columns[0]])
         part_ids = np.concatenate(parts) if parts else np.empty((0, rows), np.int32)
         floats = self.packing(self.packing.numbers.dense(raw, rows), part_ids)
-        return floats, np.concatenate([no_ids(rows), *(form(raw)[1] for form in self._id_forms)], axis=1)
+        ids = np.concatenate([no_ids(rows), *(form(raw)[1] for form in self._id_forms)], axis=1)
+        return (floats, ids, self.pixels(raw[self.pixels.column])) if self.pixels else (floats, ids)
+
+    @cached_property
+    def pixels(self) -> Pixels | None:
+        """How the image is read; None without."""
+        return next((Pixels(feature) for feature in self.features if isinstance(feature, Image)), None)
 
     @cached_property
     def packing(self) -> FloatPacking:

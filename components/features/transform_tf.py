@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from components.features.boolean_tf import BooleanGraph
 from components.features.category_tf import CategoryGraph
-from components.features.columns_tf import TENSOR_TYPES, RawTensors
+from components.features.columns_tf import TENSOR_TYPES, RawTensors, no_floats, no_ids
 from components.features.cross_tf import CrossGraph
 from components.features.datetime_tf import DatetimeGraph
+from components.features.image import Image
+from components.features.image_tf import ImageGraph
 from components.features.numeric_tf import NumericGraph
 from components.features.transform import Transform
 
@@ -21,7 +23,7 @@ GRAPHS: dict[str, Callable[[Any, Any], tf.Module]] = {
     "datetime": DatetimeGraph,
     "boolean": BooleanGraph,
 }
-"""The TensorFlow form of each kind: `(feature, learned)` → a module that maps raw columns to floats and ids."""
+"""The TensorFlow form of each kind but `image`: `(feature, learned)` → a module: raw columns to floats and ids."""
 
 
 class TransformGraph(tf.Module):
@@ -36,7 +38,10 @@ class TransformGraph(tf.Module):
         super().__init__()
         self._columns = transform.source_columns
         constants = transform.constants
-        self._graphs = [GRAPHS[feature.kind](feature, constants[feature.name]) for feature in transform.features]
+        packed = [feature for feature in transform.features if not isinstance(feature, Image)]
+        self._graphs = [GRAPHS[feature.kind](feature, constants[feature.name]) for feature in packed]
+        image = next((feature for feature in transform.features if isinstance(feature, Image)), None)
+        self._image = None if image is None else ImageGraph(image)
         self.transform = tf.function(self._compute, input_signature=[raw_signature(transform)], autograph=False)
 
     def __call__(self, raw: RawTensors) -> dict[str, tf.Tensor]:
@@ -46,13 +51,16 @@ class TransformGraph(tf.Module):
             raw: dense columns of shape (batch,), at least the source columns; others are ignored.
 
         Returns:
-            `floats` of shape (batch, F) float32 and `ids` of shape (batch, I) int64.
+            `floats` of shape (batch, F) float32 and `ids` of shape (batch, I) int64; where a feature is an image,
+            `images` of shape (batch, height, width, channels) uint8.
         """
         return self.transform({name: raw[name] for name in self._columns})
 
     def _compute(self, raw: RawTensors) -> dict[str, tf.Tensor]:
-        floats, ids = zip(*(graph(raw) for graph in self._graphs))
-        return {"floats": tf.concat(floats, axis=1), "ids": tf.concat(ids, axis=1)}
+        column = raw[self._columns[0]]
+        floats, ids = zip((no_floats(column), no_ids(column)), *(graph(raw) for graph in self._graphs))
+        packed = {"floats": tf.concat(floats, axis=1), "ids": tf.concat(ids, axis=1)}
+        return packed if self._image is None else {**packed, "images": self._image(raw)}
 
 
 def raw_signature(transform: Transform) -> dict[str, tf.TensorSpec]:

@@ -14,10 +14,10 @@ import numpy as np
 
 from components.features.packing import picker
 from components.features.tokens import ValueTable
-from components.features.transform import Transform
+from components.features.transform import Packed, Transform
 
 Row = tuple[Any, ...]
-"""A value for each source column: str, int, float, bool, datetime without zone; None where missing."""
+"""A value for each source column: str, int, float, bool, bytes, datetime without zone; None where missing."""
 FEW_ROWS = 2
 """Up to here rows go one by one; above, numpy pays."""
 _NAN = math.nan
@@ -34,6 +34,8 @@ class ValueTransform:
         """
         columns = transform.source_columns
         self._packing = transform.packing
+        self._pixels = transform.pixels
+        self._image = columns.index(self._pixels.column) if self._pixels else 0
         self._numbers = [columns.index(number.column) for number in self._packing.numbers.numbers]
         self._pick_numbers = picker(self._numbers)
         self._parts = [
@@ -54,16 +56,17 @@ class ValueTransform:
         owners = (getattr(value_id, "__self__", None) for value_id, _ in self._ids)
         self._tables = {name: owner for name, owner in zip(transform.id_names, owners) if isinstance(owner, ValueTable)}
 
-    def __call__(self, rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rows: Sequence[Row]) -> Packed:
         """Computes all features.
 
         Args:
             rows: one or more.
 
-        Returns:
-            floats of shape (rows, F) float32 and ids of shape (rows, I) int32.
+        Raises:
+            ImageError: an image cannot be read.
         """
-        return self._one_by_one(rows) if len(rows) <= FEW_ROWS else self._together(rows)
+        packed = self._one_by_one(rows) if len(rows) <= FEW_ROWS else self._together(rows)
+        return (*packed, self._pixels([row[self._image] for row in rows])) if self._pixels else packed
 
     def unseen(self) -> dict[str, int]:
         """By feature, how many values were met that its vocabulary does not know."""

@@ -14,7 +14,7 @@ import pyarrow.types as types
 
 from components.features.arrow import ARROW_TYPES, arrow_schema
 from components.features.columns import MISSING_INTEGER, Column, Data
-from components.features.convert import NOT_READ, convert
+from components.features.convert import NOT_READ, convert, refusals
 from components.ingest.block import Block
 
 REJECTED_SCHEMA = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("row", pa.string())])
@@ -37,7 +37,8 @@ def check(block: Block, data: Data) -> Checked:
     """Parts the rows of a block into good and bad ones.
 
     A row is bad where a cell cannot be read as declared, lies outside min and max, is none of the values allowed, is
-    missing though required (the time column always is), is a number beyond float32's range, or is a label of no class.
+    missing though required (the time column always is), is a number beyond float32's range or an image that is no PNG,
+    damaged or too large, or is a label of no class.
     A missing label is not bad.
     """
     reasons: list[str] = []
@@ -59,6 +60,8 @@ def _failures(values: pa.Array, name: str, column: Column, data: Data) -> Iterat
     """What a readable cell can have wrong: the reason, and where it holds; null counts as no."""
     if column.required or name == data.time:
         yield "is missing", values.is_null()
+    if column.type == "image":
+        yield from refusals(values)
     if column.type == "float":
         yield "is beyond the range of float32", pc.greater(pc.abs(values), FLOAT32_MAX)
     if column.type == "integer":

@@ -108,8 +108,8 @@ def _write(reader: Reader, name: str, digest: str, data: Data, folder: Path) -> 
     """Writes the rows of a file and returns what `partition.json` holds."""
     tally = _Tally(data)
     with (
-        _RowWriter(folder / "rows.parquet", arrow_schema(data)) as rows,
-        _RowWriter(folder / "rejected.parquet", REJECTED_SCHEMA) as rejected,
+        _RowWriter(folder / "rows.parquet", arrow_schema(data), data.rows_at_once(ROW_GROUP_ROWS)) as rows,
+        _RowWriter(folder / "rejected.parquet", REJECTED_SCHEMA, data.rows_at_once(ROW_GROUP_ROWS)) as rejected,
     ):
         for block in reader.blocks():
             checked = check(block, data)
@@ -149,10 +149,10 @@ class _Tally:
 
 
 class _RowWriter:
-    """Writes batches of any size as a Parquet file in row groups of 16,384."""
+    """Writes batches of any size as a Parquet file in row groups of one size."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.schema = schema
+    def __init__(self, path: Path, schema: pa.Schema, group_rows: int) -> None:
+        self.schema, self.group_rows = schema, group_rows
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)
         self._waiting: list[pa.RecordBatch] = []
 
@@ -167,10 +167,10 @@ class _RowWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)
         rows = sum(batch.num_rows for batch in self._waiting)
-        self._flush(rows - rows % ROW_GROUP_ROWS)
+        self._flush(rows - rows % self.group_rows)
 
     def _flush(self, rows: int) -> None:
         if rows:
             table = pa.Table.from_batches(self._waiting, self.schema)
-            self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+            self._writer.write_table(table.slice(0, rows), row_group_size=self.group_rows)
             self._waiting = table.slice(rows).to_batches()

@@ -21,6 +21,10 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_string_view))
 
 
+def _is_binary(kind: pa.DataType) -> bool:
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_decimal))
 
@@ -30,11 +34,12 @@ def _is_time(kind: pa.DataType) -> bool:
 
 
 READABLE: dict[ColumnType, tuple[Callable[[pa.DataType], bool], str]] = {
-    "string": (lambda kind: _is_text(kind) or types.is_binary(kind) or types.is_large_binary(kind), "text"),
+    "string": (lambda kind: _is_text(kind) or _is_binary(kind), "text"),
     "integer": (_is_number, "an integer, decimal or floating-point type"),
     "float": (_is_number, "an integer, decimal or floating-point type"),
     "boolean": (lambda kind: types.is_boolean(kind) or types.is_integer(kind), "boolean, or an integer of 0 and 1"),
     "timestamp": (_is_time, "a timestamp, a date, or ISO 8601 text"),
+    "image": (lambda kind: _is_binary(kind) or _is_text(kind), "binary, or text in base64"),
 }
 """For each declared type, the Arrow types it can be read from, and their names."""
 
@@ -51,6 +56,7 @@ class ParquetReader:
         """
         self.path = path
         self.names = list(data.columns)
+        self._batch_rows = data.rows_at_once(BATCH_ROWS)
         with _sound(path):
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             schema = self._file.schema_arrow
@@ -65,7 +71,7 @@ class ParquetReader:
             UserError: a page of the file is corrupt.
         """
         first = 1
-        batches = self._file.iter_batches(BATCH_ROWS, columns=self.names)
+        batches = self._file.iter_batches(self._batch_rows, columns=self.names)
         while True:
             with _sound(self.path):
                 cells = next(batches, None)

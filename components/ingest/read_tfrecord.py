@@ -1,8 +1,9 @@
 """Reads TFRecords of tf.Example, plain or gzipped, without TensorFlow.
 
 A feature must hold one value; an absent or empty one is missing. Text is a bytes_list, a boolean an int64_list of 0 or
-1, a timestamp ISO 8601 text or an int64 of seconds since 1970. The file holds for each record its length (uint64), the
-length's masked CRC-32C, the data, and the data's, all little-endian (TensorFlow's `core/lib/io/record_writer.h`).
+1, a timestamp ISO 8601 text or an int64 of seconds since 1970, an image the bytes of its file. The TFRecord file holds
+for each record its length (uint64), the length's masked CRC-32C, the data, and the data's, all little-endian
+(TensorFlow's `core/lib/io/record_writer.h`).
 """
 
 import gzip
@@ -38,6 +39,7 @@ ACCEPTED: dict[ColumnType, tuple[tuple[str, ...], pa.DataType]] = {
     "float": (("float_list", "int64_list"), pa.float64()),
     "boolean": (("int64_list",), pa.int64()),
     "timestamp": (("bytes_list", "int64_list"), pa.string()),
+    "image": (("bytes_list",), pa.binary()),
 }
 """For each declared type, the lists that may hold it, and the Arrow type that its values are handed on in."""
 
@@ -68,7 +70,7 @@ class TfrecordReader:
         """
         records = enumerate(_records(self.path), 1)
         missing: list[str] = []
-        while chunk := list(itertools.islice(records, BLOCK_ROWS)):
+        while chunk := list(itertools.islice(records, self.data.rows_at_once(BLOCK_ROWS))):
             yield self._block(chunk)
             missing = [name for name in self.data.columns if name not in self._seen and name != self.data.label]
         if missing:

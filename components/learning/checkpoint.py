@@ -68,7 +68,7 @@ class Checkpoint:
         path = self._folder / f"{name}-{uuid.uuid4().hex}.npz"
         try:
             with path.open("wb") as target:
-                np.savez(target, **state)
+                np.savez(target, **state)  # type: ignore[arg-type]  # of numpy: names are no options
                 target.flush()
                 os.fsync(target.fileno())
         except BaseException:

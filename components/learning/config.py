@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.features.declared import Features
+from components.features.image import Image
 from components.schema import Section
 
 Width = Annotated[int, Field(ge=1, le=16384)]
@@ -56,4 +58,38 @@ class Dcn(_Deep):
     )
 
 
-Network = Annotated[Linear | Mlp | WideDeep | Dcn, Field(discriminator="kind")]
+class Convolutional(_Deep):
+    """Convolutions on the image; hidden layers on what they see, the floats and the embeddings of the ids."""
+
+    kind: Literal["convolutional"] = "convolutional"
+    filters: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        (32, 64), min_length=1, max_length=8, description="filters of each block; a block halves height and width"
+    )
+    kernel: int = Field(3, ge=1, le=15, description="height and width in pixels that a filter sees")
+    pooling: Literal["flatten", "average"] = Field(
+        "flatten", description="how the last block's maps become a vector: all values, or the mean of each map"
+    )
+    hidden: tuple[Width, ...] = Field((128,), min_length=1, description="units of the hidden layers, first to last")
+
+
+Network = Annotated[Linear | Mlp | WideDeep | Dcn | Convolutional, Field(discriminator="kind")]
+
+
+def check_network(network: Network, features: Features) -> None:
+    """Refuses a network that does not see the image, or that there is none for.
+
+    Raises:
+        ValueError: names the network's kind and the feature, and what to do.
+    """
+    image = next((feature for feature in features if isinstance(feature, Image)), None)
+    if isinstance(network, Convolutional) and image is None:
+        raise ValueError("network.kind is convolutional, which needs a feature of kind image; declare one")
+    if image is not None and not isinstance(network, Convolutional):
+        raise ValueError(
+            f"network.kind is {network.kind}, which does not see the image {image.name}; use convolutional"
+        )
+    if image is not None and isinstance(network, Convolutional) and min(image.shape[:2]) < 2 ** len(network.filters):
+        raise ValueError(
+            f"network.filters has {len(network.filters)} blocks, each halving the image {image.name} of "
+            f"{image.height} by {image.width} pixels; use fewer"
+        )

@@ -20,6 +20,9 @@ class Schedule:
     """Value of the validation metric that is good enough."""
     refit: bool = False
     """Whether to train anew on all examples, for as many epochs as were best."""
+    unjudged: int = 0
+    """First epochs whose weights are not weighed against others: while they are pruned, they get worse as they should.
+    Until the first epoch after them the latest are the best."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class Progress:
         """As `asdict` gave it, and JSON."""
         history = [Epoch(**epoch) for epoch in saved.pop("history")]
         refit = saved.pop("refit")
-        score = tuple(float(part) for part in saved.pop("best_score"))
-        return cls(**saved, history=history, best_score=score, refit=refit and Refitted(**refit))
+        metric, negated_loss = map(float, saved.pop("best_score"))
+        return cls(**saved, history=history, best_score=(metric, negated_loss), refit=refit and Refitted(**refit))
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -1,12 +1,13 @@
 """Parsed examples on disk, for those that do not fit into memory: parsed once, then read row by row in any order.
 
 A folder with one file for each column, `<column>.bin` (rows of equal width, one after the other), and `columns.json`,
-which tells their types, widths and number of rows. The folder appears whole or not at all.
+which tells their types, shapes and number of rows. The folder appears whole or not at all.
 """
 
 import contextlib
 import errno
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def _is_whole(folder: Path) -> bool:
         described = artifacts.read_json(folder / DESCRIPTION)
         return all(
             (folder / _file_of(name)).stat().st_size
-            == described["rows"] * column["width"] * np.dtype(column["dtype"]).itemsize
+            == described["rows"] * math.prod(column["shape"]) * np.dtype(column["dtype"]).itemsize
             for name, column in described["columns"].items()
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -60,12 +61,12 @@ def _open(folder: Path) -> Columns:
     described = artifacts.read_json(folder / DESCRIPTION)
     rows = described["rows"]
     return {
-        name: _map(folder / _file_of(name), (rows, column["width"]), np.dtype(column["dtype"]))
+        name: _map(folder / _file_of(name), (rows, *column["shape"]), np.dtype(column["dtype"]))
         for name, column in described["columns"].items()
     }
 
 
-def _map(path: Path, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+def _map(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if not shape[0]:
         return np.empty(shape, dtype)  # an empty file cannot be mapped
     return np.memmap(path, dtype, "r", shape=shape)
@@ -84,7 +85,9 @@ def _write(reader: Reader, folder: Path) -> int:
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
-    described = {name: {"dtype": spec.dtype.name, "width": spec.shape[1]} for name, spec in chunks.element_spec.items()}
+    described = {
+        name: {"dtype": spec.dtype.name, "shape": list(spec.shape[1:])} for name, spec in chunks.element_spec.items()
+    }
     artifacts.write_json(folder / DESCRIPTION, {"rows": rows, "columns": described})
     return rows
 

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 PARTS = ("weights", "optimizer")
 
 
+class DivergedError(UserError):
+    """The loss or the metric is no longer a number."""
+
+
 class Fit:
     """One training, from its beginning or its checkpoint to its end."""
 
@@ -73,6 +77,7 @@ class Fit:
             validation: (inputs, label) batches.
 
         Raises:
+            DivergedError: the weights are no longer numbers.
             PreemptedError: the process is to end; another one can go on.
         """
         self._begin()
@@ -187,23 +192,23 @@ class Fit:
     def _take(self, batches: Any, steps: int, rate: Rate) -> float:
         loss = self._loop.take(batches, steps, rate)
         if not math.isfinite(loss):
-            raise UserError(f"the training loss became {loss}; lower train.learning_rate, or clip features")
+            raise DivergedError(f"the training loss became {loss}; lower the learning rate, or clip features")
         return loss
 
     def _measure(self, validation: tf.data.Dataset) -> tuple[float, float]:
         weights = self._loop.weights()
         variables.write(self._judged.variables, weights)
-        measured = self._loop.place.of_chief(*self._judge.measure(validation))
-        if not all(map(math.isfinite, measured)):
-            raise UserError(f"validation gave loss and {self._metric} {measured}; lower train.learning_rate")
+        loss, metric = self._loop.place.of_chief(*self._judge.measure(validation))
+        if not (math.isfinite(loss) and math.isfinite(metric)):
+            raise DivergedError(f"validation gave loss and {self._metric} {(loss, metric)}; lower the learning rate")
         self._tick()
-        score = ((-1 if self._metric == LOWER_IS_BETTER else 1) * measured[1], -measured[0])
+        score = ((-1 if self._metric == LOWER_IS_BETTER else 1) * metric, -loss)
         progress = self._progress
         # Better by its metric, or by its loss where the metric is equal, as it often is with few examples.
-        if score > progress.best_score or not progress.best_epoch:
+        if score > progress.best_score or progress.epoch <= self._schedule.unjudged:
             progress.best_score, progress.best_epoch = score, progress.epoch + 1
             self._best = self._unsaved["best"] = weights
-        return measured
+        return loss, metric
 
     def _note(self, validation_loss: float, metric: float, training: Material) -> None:
         progress = self._progress

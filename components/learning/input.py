@@ -18,14 +18,18 @@ import numpy as np
 
 from components import artifacts
 from components.errors import UserError
+from components.features.pixels import PIXEL_SCALE
 from components.learning.legacy_keras import tf
-from components.learning.networks import FLOATS, IDS
+from components.learning.networks import FLOATS, IDS, IMAGES
 
 LABEL = "label"
 CHUNK_ROWS = 16
 CHUNKS_PER_BATCH = 32
 READ_ROWS = 4096
+READ_PIXELS = 2**20
+"""Read and judged at once at most: what a network computes of an image takes up to a hundred times its size."""
 SHUFFLED_ROWS = 2**17
+SHUFFLED_BYTES = 2**30
 INTERLEAVED_SHARDS = 16
 QUEUED_BATCHES = 2
 """Ready in memory while one is trained on."""
@@ -34,7 +38,8 @@ _ENDLESS = np.iinfo(np.int64).max
 Parts = tuple[str, ...]
 """`train`, `validation`, or both."""
 Columns = dict[str, np.ndarray]
-"""`floats` (rows, F) float32 and `ids` (rows, I) int32, each absent where its width is 0; `label` (rows, 1) float32."""
+"""`floats` (rows, F) float32 and `ids` (rows, I) int32, each absent where its width is 0; with images `images` (rows,
+height, width, channels) uint8; `label` (rows, 1) float32."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Reader:
 
     Attributes:
         rows: number of examples, of all processes.
+        rows_at_once: examples that are read, and judged, together.
         by_file: whether each process reads shards of its own.
     """
 
@@ -92,17 +98,25 @@ class Reader:
         widths = {FLOATS: (len(examples.float_names), tf.float32), IDS: (len(examples.id_sizes), tf.int64)}
         self._format = {name: tf.io.FixedLenFeature([width], dtype) for name, (width, dtype) in widths.items() if width}
         self._format[LABEL] = tf.io.FixedLenFeature([1], tf.float32)
+        self._image_shape = examples.image_shape
+        self.rows_at_once = max(1, min(READ_ROWS, READ_PIXELS // math.prod(self._image_shape[:2])))
+        if self._image_shape:
+            self._format[IMAGES] = tf.io.FixedLenFeature([], tf.string)
 
     @property
     def size_bytes(self) -> int:
         """Memory that this process's examples take once they are parsed."""
-        width = sum(feature.shape[0] for feature in self._format.values())
-        return self.rows * width * 4 // self._share.processes
+        return self.rows * self._row_bytes // self._share.processes
+
+    @property
+    def _row_bytes(self) -> int:
+        numbers = sum(feature.shape[0] for name, feature in self._format.items() if name != IMAGES)
+        return 4 * numbers + (math.prod(self._image_shape) if self._image_shape else 0)
 
     def parsed(self) -> tf.data.Dataset:
-        """Dicts of columns of up to READ_ROWS examples, in an order that is always the same."""
+        """Dicts of columns of up to `rows_at_once` examples, in an order that is always the same."""
         shards = tf.data.Dataset.from_tensor_slices(self._paths)
-        return self._chunks(shards, READ_ROWS).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
+        return self._chunks(shards, self.rows_at_once).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
 
     def columns(self, rows: int | None = None) -> Columns:
         """Examples as arrays, in an order that is always the same.
@@ -112,7 +126,7 @@ class Reader:
         """
         chunks = self.parsed()
         if rows is not None:
-            chunks = chunks.unbatch().take(rows).batch(READ_ROWS)
+            chunks = chunks.unbatch().take(rows).batch(self.rows_at_once)
         read = list(chunks.as_numpy_iterator())
         if not read:
             raise UserError(f"one of {self._share.processes} processes has no example to read; lower train.workers")
@@ -120,7 +134,7 @@ class Reader:
 
     def in_order(self) -> tf.data.Dataset:
         """(inputs, label) batches of one epoch as the examples lie on disk, read anew in each."""
-        return self.parsed().map(_split).prefetch(tf.data.AUTOTUNE)
+        return self.parsed().map(split).prefetch(tf.data.AUTOTUNE)
 
     def streamed(self, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
         """(inputs, label) batches of endless epochs, read anew in each.
@@ -132,16 +146,17 @@ class Reader:
         """
         # Records of a chunk stay together: few of them, so that a small batch mixes too.
         chunk = max(1, min(CHUNK_ROWS, int(sizes[0]) // CHUNKS_PER_BATCH))
+        shuffled = max(1, min(SHUFFLED_ROWS, SHUFFLED_BYTES // self._row_bytes) // chunk)
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             order = _seed_of(seed, number)[1]
             shards = tf.data.Dataset.from_tensor_slices(self._paths).shuffle(len(self._paths), seed=order)
-            mixed = self._chunks(shards, chunk).shuffle(SHUFFLED_ROWS // chunk, seed=order).repeat()
+            mixed = self._chunks(shards, chunk).shuffle(shuffled, seed=order).repeat()
             batches = mixed.rebatch(tf.constant(sizes, tf.int64)).take(len(sizes))
             return batches.skip(_first_step(number, position))
 
         batches = _epochs(position).flat_map(epoch).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
-        return batches.map(_split).prefetch(tf.data.AUTOTUNE)
+        return batches.map(split).prefetch(tf.data.AUTOTUNE)
 
     def _records(self, shard: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(shard, compression_type="GZIP", buffer_size=2**20)
@@ -159,6 +174,9 @@ class Reader:
         parsed = tf.io.parse_example(records, self._format)
         if IDS in parsed:
             parsed[IDS] = tf.cast(parsed[IDS], tf.int32)
+        if IMAGES in parsed:
+            pixels = tf.io.decode_raw(parsed[IMAGES], tf.uint8, fixed_length=math.prod(self._image_shape))
+            parsed[IMAGES] = tf.reshape(pixels, [-1, *self._image_shape])
         return parsed
 
 
@@ -192,9 +210,9 @@ def from_columns(
     numbers = _row_numbers(len(columns[LABEL]), sizes, seed, position)
     if any(isinstance(values, np.memmap) for values in columns.values()):
         taken = numbers.map(_from_file(columns), num_parallel_calls=tf.data.AUTOTUNE)
-        return taken.map(_split).prefetch(tf.data.AUTOTUNE)
+        return taken.map(split).prefetch(tf.data.AUTOTUNE)
     # One thread is far ahead of any step; more of them, and a longer queue, only take the steps' cores and caches.
-    return numbers.map(_from_memory(columns)).map(_split).prefetch(QUEUED_BATCHES)
+    return numbers.map(_from_memory(columns)).map(split).prefetch(QUEUED_BATCHES)
 
 
 def _row_numbers(rows: int, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
@@ -236,7 +254,7 @@ def _from_file(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     def batch(rows: tf.Tensor) -> dict[str, tf.Tensor]:
         taken = tf.numpy_function(take, [rows], [columns[name].dtype for name in names], stateful=False)
         for name, values in zip(names, taken):
-            values.set_shape([None, columns[name].shape[1]])
+            values.set_shape([None, *columns[name].shape[1:]])
         return dict(zip(names, taken))
 
     return batch
@@ -258,6 +276,14 @@ def _first_step(number: tf.Tensor, position: Position) -> tf.Tensor:
     return tf.where(number == position.epoch, np.int64(position.step), np.int64(0))
 
 
-def _split(parsed: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    inputs = dict(parsed)
+def split(columns: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """A network's inputs, and the label, of columns of examples."""
+    inputs = dict(columns)
+    if IMAGES in inputs:
+        inputs[IMAGES] = scaled(inputs[IMAGES])
     return inputs, inputs.pop(LABEL)
+
+
+def scaled(pixels: tf.Tensor) -> tf.Tensor:
+    """Pixels of uint8 as the numbers that the network sees, float32 in [0, 1]."""
+    return tf.cast(pixels, tf.float32) * PIXEL_SCALE

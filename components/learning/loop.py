@@ -20,6 +20,9 @@ CALLS_PER_WORKER = 2
 """Calls that wait at a worker of a parameter server strategy, so that it is never idle."""
 Feed = Callable[[Share, np.ndarray, Position], tf.data.Dataset]
 """A process's share, the sizes of its batches in an epoch, and where to begin → (inputs, label) of endless epochs."""
+Build = Callable[[NetworkSpec], tf_keras.Model]
+Losses = Callable[[NetworkSpec, dict[str, tf.Tensor], tf.Tensor, tf.Tensor], tf.Tensor]
+"""Specification, inputs, labels (batch, 1) and predictions (batch, outputs) → the loss of each example, (batch,)."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,25 @@ class Arithmetic:
     xla: bool = False
 
 
+def losses_of_labels(
+    spec: NetworkSpec, _inputs: dict[str, tf.Tensor], label: tf.Tensor, predicted: tf.Tensor
+) -> tf.Tensor:
+    """What a network is trained on, unless it has a teacher."""
+    return example_losses(spec, label, predicted)
+
+
 class Loop:
     """A network with its optimizer under a strategy; every replica takes part in each step."""
 
-    def __init__(self, spec: NetworkSpec, place: Place, seed: int, arithmetic: Arithmetic = Arithmetic()) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        place: Place,
+        seed: int,
+        arithmetic: Arithmetic = Arithmetic(),
+        build: Build = networks.build,
+        losses: Losses = losses_of_labels,
+    ) -> None:
         """Builds the network; `restore` gives it its weights.
 
         Args:
@@ -67,12 +85,14 @@ class Loop:
             place: of this process.
             seed: of dropout.
             arithmetic: how to compute.
+            build: builds the network; it may wrap layers, and have weights already.
+            losses: what is made small.
         """
         self.place = place
         self._seed = seed
-        self.spec = spec
+        self.spec, self._losses = spec, losses
         with place.strategy.scope(), networks.precision(arithmetic.precision):
-            self._network = networks.build(spec)
+            self._network = build(spec)
             self._optimizer: Any = tf_keras.optimizers.Adam()
             if arithmetic.precision == "float16":
                 self._optimizer = tf_keras.mixed_precision.LossScaleOptimizer(self._optimizer)
@@ -166,7 +186,7 @@ class Loop:
         """The replica's share of the mean loss, and its gradients, scaled as the loss is."""
         with tf.GradientTape() as tape, masks_of(mask_seed):
             predicted = self._network(inputs, training=True)
-            loss = tf.reduce_mean(example_losses(self.spec, label, predicted)) / self.place.replicas
+            loss = tf.reduce_mean(self._losses(self.spec, inputs, label, predicted)) / self.place.replicas
             penalised = tf.add_n([loss, *(penalty / self.place.replicas for penalty in self._network.losses)])
             scaled = self._optimizer.get_scaled_loss(penalised) if self._scales_loss else penalised
         return loss, tape.gradient(scaled, self._network.trainable_variables)

@@ -8,20 +8,25 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from components import artifacts
-from components.learning.config import Dcn, Linear, Mlp, Network, WideDeep
+from components.learning import convolutional
+from components.learning.config import Convolutional, Dcn, Linear, Mlp, Network, WideDeep
 from components.learning.dropout import Dropout
+from components.learning.factored import dense, embedding
 from components.learning.legacy_keras import tf, tf_keras
 
 layers = tf_keras.layers
 FLOATS = "floats"
 IDS = "ids"
+IMAGES = "images"
+WIDE = "wide_"
+"""What the names of the layers of a linear model of ids begin with; they are never factored."""
 OUTPUT = "output"
 
 
@@ -42,6 +47,10 @@ class NetworkSpec:
     label_mean: float
     label_std: float
     """What a regression network's output is scaled by; 0 and 1 otherwise."""
+    ranks: dict[str, int] = field(default_factory=dict)
+    """Layer → rank, of the layers that are factored (see factored.py)."""
+    image_shape: tuple[int, ...] = ()
+    """Height, width and channels of the images; empty without."""
 
     @classmethod
     def of(cls, network: Network, examples: artifacts.Examples) -> "NetworkSpec":
@@ -57,6 +66,7 @@ class NetworkSpec:
             classes=examples.classes,
             label_mean=examples.label_mean,
             label_std=examples.label_std or 1.0,
+            image_shape=examples.image_shape,
         )
 
     def write(self, folder: Path) -> None:
@@ -102,9 +112,9 @@ def precision(name: str) -> Iterator[None]:
 def build(spec: NetworkSpec) -> tf_keras.Model:
     """A network with fresh weights.
 
-    Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32; one of width 0 is left
-    out. Output (batch, spec.outputs) float32: the positive class's probability, the classes' probabilities, or
-    the number predicted.
+    Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32, one of width 0 is left
+    out; with images also `images` (batch, *spec.image_shape) float32 in [0, 1]. Output (batch, spec.outputs) float32:
+    the positive class's probability, the classes' probabilities, or the number predicted.
     """
     inputs = _inputs(spec)
     ids = tf.unstack(inputs[IDS], axis=1) if IDS in inputs else []
@@ -113,6 +123,8 @@ def build(spec: NetworkSpec) -> tf_keras.Model:
         logits = _linear(spec, network, inputs.get(FLOATS), ids)
     elif isinstance(network, Dcn):
         logits = _dcn(spec, network, inputs.get(FLOATS), ids)
+    elif isinstance(network, Convolutional):
+        logits = _convolutional(spec, network, inputs, ids)
     else:
         logits = _deep(spec, network, inputs.get(FLOATS), ids)
     return tf_keras.Model(inputs, _prediction(spec, logits), name=network.kind)
@@ -121,12 +133,13 @@ def build(spec: NetworkSpec) -> tf_keras.Model:
 def input_signature(spec: NetworkSpec) -> dict[str, tf.TensorSpec]:
     """The network's inputs by name, with a free batch dimension."""
     widths = {FLOATS: (spec.floats, tf.float32), IDS: (len(spec.id_sizes), tf.int32)}
-    return {name: tf.TensorSpec([None, width], dtype, name=name) for name, (width, dtype) in widths.items() if width}
+    flat = {name: tf.TensorSpec([None, width], dtype, name=name) for name, (width, dtype) in widths.items() if width}
+    return flat | ({IMAGES: tf.TensorSpec([None, *spec.image_shape], tf.float32, IMAGES)} if spec.image_shape else {})
 
 
 def _inputs(spec: NetworkSpec) -> dict[str, tf.Tensor]:
     return {
-        name: tf_keras.Input((tensor.shape[1],), dtype=tensor.dtype, name=name)
+        name: tf_keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in input_signature(spec).items()
     }
 
@@ -135,13 +148,13 @@ def _linear(spec: NetworkSpec, network: Linear, floats: tf.Tensor | None, ids: l
     penalty = tf_keras.regularizers.L2(network.l2) if network.l2 else None
     parts = _wide(spec, ids, penalty)
     if floats is not None:
-        parts.append(layers.Dense(spec.outputs, kernel_regularizer=penalty, name="linear")(floats))
+        parts.append(dense(spec.ranks, "linear", spec.outputs, penalty=penalty)(floats))
     return _sum(parts)
 
 
 def _deep(spec: NetworkSpec, network: Mlp | WideDeep, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
-    hidden = _hidden(network, _embedded(spec, network, floats, ids))
-    parts = [layers.Dense(spec.outputs, name="logits")(hidden)]
+    hidden = _hidden(spec, network, _embedded(spec, network, floats, ids))
+    parts = [dense(spec.ranks, "logits", spec.outputs)(hidden)]
     if isinstance(network, WideDeep):
         parts += _wide(spec, ids, None)
     return _sum(parts)
@@ -152,30 +165,39 @@ def _dcn(spec: NetworkSpec, network: Dcn, floats: tf.Tensor | None, ids: list[tf
     crossed = first
     for index in range(network.cross_layers):
         # x_{l+1} = x_0 * (W x_l + b) + x_l, equation 1 of arXiv:2008.13535.
-        mixed = layers.Dense(first.shape[1], name=f"cross_{index}")(crossed)
+        mixed = dense(spec.ranks, f"cross_{index}", first.shape[1])(crossed)
         crossed = layers.Add()([layers.Multiply()([first, mixed]), crossed])
-    both = layers.Concatenate()([crossed, _hidden(network, first)])
-    return layers.Dense(spec.outputs, name="logits")(both)
+    both = layers.Concatenate()([crossed, _hidden(spec, network, first)])
+    return dense(spec.ranks, "logits", spec.outputs)(both)
+
+
+def _convolutional(
+    spec: NetworkSpec, network: Convolutional, inputs: dict[str, tf.Tensor], ids: list[tf.Tensor]
+) -> tf.Tensor:
+    first = convolutional.seen(network, inputs[IMAGES])
+    if len(inputs) > 1:
+        first = layers.Concatenate()([first, _embedded(spec, network, inputs.get(FLOATS), ids)])
+    return dense(spec.ranks, "logits", spec.outputs)(_hidden(spec, network, first))
 
 
 def _embedded(
-    spec: NetworkSpec, network: Mlp | WideDeep | Dcn, floats: tf.Tensor | None, ids: list[tf.Tensor]
+    spec: NetworkSpec, network: Mlp | WideDeep | Dcn | Convolutional, floats: tf.Tensor | None, ids: list[tf.Tensor]
 ) -> tf.Tensor:
     """Floats and embeddings side by side."""
     parts = [] if floats is None else [floats]
     for key, size, width, column in zip(spec.id_keys, spec.id_sizes, spec.embedding_widths, ids):
-        embedding = layers.Embedding(size, width, name=f"embedding_{key}")(column)
+        embedded = embedding(spec.ranks, f"embedding_{key}", size, width)(column)
         if network.embedding_dropout:
             kept = Dropout(network.embedding_dropout, noise_shape=(None, 1), name=f"embedding_dropout_{key}")
-            embedding = kept(embedding)
-        parts.append(embedding)
+            embedded = kept(embedded)
+        parts.append(embedded)
     return parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
 
 
-def _hidden(network: Mlp | WideDeep | Dcn, hidden: tf.Tensor) -> tf.Tensor:
+def _hidden(spec: NetworkSpec, network: Mlp | WideDeep | Dcn | Convolutional, hidden: tf.Tensor) -> tf.Tensor:
     penalty = tf_keras.regularizers.L2(network.l2) if network.l2 else None
     for index, units in enumerate(network.hidden):
-        hidden = layers.Dense(units, "relu", kernel_regularizer=penalty, name=f"hidden_{index}")(hidden)
+        hidden = dense(spec.ranks, f"hidden_{index}", units, "relu", penalty)(hidden)
         if network.dropout:
             hidden = Dropout(network.dropout, name=f"dropout_{index}")(hidden)
     return hidden
@@ -186,7 +208,7 @@ def _wide(
 ) -> list[tf.Tensor]:
     """A weight for each id and output, zero at first."""
     return [
-        layers.Embedding(size, spec.outputs, "zeros", embeddings_regularizer=penalty, name=f"wide_{key}")(column)
+        layers.Embedding(size, spec.outputs, "zeros", embeddings_regularizer=penalty, name=f"{WIDE}{key}")(column)
         for key, size, column in zip(spec.id_keys, spec.id_sizes, ids)
     ]
 

@@ -7,8 +7,9 @@ from components import artifacts
 from components.features.columns import MISSING_INTEGER
 from components.features.transform import Transform
 from components.features.transform_tf import TransformGraph, raw_signature
+from components.learning.input import scaled
 from components.learning.legacy_keras import tf, tf_keras
-from components.learning.networks import IDS, OUTPUT
+from components.learning.networks import IDS, IMAGES, OUTPUT
 
 SIGNATURE = "serving_default"
 EXAMPLES_SIGNATURE = "serve_examples"
@@ -39,6 +40,8 @@ class RawModel(tf.Module):
         inputs = {name: inputs[name] for name in self._network.input}
         if IDS in inputs:
             inputs[IDS] = tf.cast(inputs[IDS], tf.int32)
+        if IMAGES in inputs:
+            inputs[IMAGES] = scaled(inputs[IMAGES])
         return {OUTPUT: self._network(inputs, training=False)}
 
     def _predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -68,8 +71,8 @@ def export(network: tf_keras.Model, transform: Transform, folder: Path) -> None:
 
     - `serving_default` takes each source column as (batch,) (see `raw_signature`);
     - `serve_examples` takes `examples` (batch,), serialized tf.Examples with a feature for each source column, under
-      the column's own name: text as bytes, floats as floats, everything else as int64. A feature that is absent or
-      empty is missing; more than one value of a feature is an error, and so is another type.
+      the column's own name: text and images as bytes, floats as floats, everything else as int64. A feature that is
+      absent or empty is missing; more than one value of a feature is an error, and so is another type.
     """
     module = RawModel(transform, network)
     signatures = {

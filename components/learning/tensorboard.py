@@ -7,6 +7,7 @@ machine of whoever looks, not into the image of the step.
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from components.learning.course import Epoch
 from components.learning.legacy_keras import tf
@@ -69,7 +70,7 @@ class Watcher:
         self._file.write(Event(wall_time=time.time(), **what).SerializeToString())
 
 
-def _text(tag: str, markdown: str) -> Summary.Value:
+def _text(tag: str, markdown: str) -> Any:
     plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="text")
     metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
     return Summary.Value(tag=tag, tensor=tf.make_tensor_proto([markdown]), metadata=metadata)

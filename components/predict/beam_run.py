@@ -5,11 +5,12 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # type: ignore[attr-defined]
 
 from components import artifacts
 from components.errors import UserError
@@ -58,7 +59,7 @@ def run_shards(
         raise UserError(f"{told}; make sure that {folder} has room and that all workers see it, and run again")
 
 
-def _run(transforms: beam.PTransform, workers: int, options: Sequence[str]) -> None:
+def _run(transforms: "beam.PTransform[Any, Any]", workers: int, options: Sequence[str]) -> None:
     named = any(option.split("=")[0] == "--runner" for option in options)
     threads = ("--direct_running_mode=multi_threading", f"--direct_num_workers={workers}")
     flags = PipelineOptions([*OPTIONS, *(() if named else threads), *options])

@@ -55,19 +55,20 @@ def read(unit: Unit, wanted: Wanted) -> Iterator[Cells]:
     with _sound(unit.path), _open(unit.path, _texts(unit.path, wanted)) as file:
         names = [name for name in wanted.names if name in file.schema_arrow.names]
         groups = list(range(unit.start, unit.stop))
-        batches = file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names, use_threads=False)
-        for table in _together(batches):
+        most = wanted.data.rows_at_once(BATCH_ROWS)
+        batches = file.iter_batches(most, row_groups=groups, columns=names, use_threads=False)
+        for table in _together(batches, most):
             columns = {name: _whole(table.column(name)) for name in names}
             yield Cells(columns, np.arange(first, first + table.num_rows))
             first += table.num_rows
 
 
-def _together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches of small row groups put together, up to BATCH_ROWS rows or a batch more."""
+def _together(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Batches of small row groups put together, up to `most` rows or a batch more."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= BATCH_ROWS:
+        if sum(one.num_rows for one in waiting) >= most:
             yield pa.Table.from_batches(waiting)
             waiting = []
     if waiting:

@@ -1,5 +1,6 @@
 """Rows as a file has them → rows in canonical types, and those that cannot be read, with the reason."""
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ import pyarrow.types as types
 
 from components.features.arrow import ARROW_TYPES
 from components.features.columns import MISSING_INTEGER, ColumnType, Data
-from components.features.convert import NOT_READ, convert
+from components.features.convert import NOT_READ, convert, refusals
 
+MOST_BYTES = 3072
+"""Of a cell, kept with a row that cannot be read."""
 BAD_ROWS = 8192
 """Unreadable rows that are put into words at once; each takes one or two kilobytes until it is written."""
 BAD_SCHEMA = pa.schema([("source", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("row", pa.string())])
@@ -105,6 +108,8 @@ def _read(name: str, cells: Cells, data: Data) -> tuple[pa.Array, list[tuple[str
     if coded:
         text = kind == "string"
         read = pa.DictionaryArray.from_arrays(values.indices, read) if text else read.take(values.indices)
+    if kind == "image":
+        failures += refusals(read)
     if kind == "integer":
         failures.append((f"is {MISSING_INTEGER}, which stands for missing", pc.equal(read, MISSING_INTEGER)))
     return read, failures
@@ -143,13 +148,23 @@ def _unread(
 
 
 def _texts(values: pa.Array) -> list[str | None]:
-    """Cells as they would be written."""
+    """Cells as they would be written; bytes that are no text in base64, of which the beginning."""
     plain = values.dictionary_decode() if types.is_dictionary(values.type) else values
     try:
         content = (plain if _is_text(plain.type) else plain.cast(pa.string())).cast(pa.binary()).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return [None if value is None else str(value) for value in plain.to_pylist()]
+        return [None if value is None else _text(value) for value in plain.to_pylist()]
     return [None if value is None else value.decode("utf-8", "replace") for value in content]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        text = base64.b64encode(value[:MOST_BYTES]).decode()
+        return text if len(value) <= MOST_BYTES else f"{text}... ({len(value)} bytes)"
 
 
 def _as_json(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # type: ignore[attr-defined]
 
 # Type checks cost a second a pipeline and find nothing that a test of the step does not.
 OPTIONS = ("--no_pipeline_type_check",)

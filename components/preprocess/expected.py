@@ -19,7 +19,9 @@ EXPECTED_ROWS = 2048
 
 
 def write_expected(transform: Transform, graph: Path, folder: Path) -> None:
-    """Writes `heldout_expected.npz`: `floats` (rows, F) float32 and `ids` (rows, I) int64 of at most 2,048 rows.
+    """Writes `heldout_expected.npz`: what the graph gives for at most 2,048 rows.
+
+    `floats` (rows, F) float32, `ids` (rows, I) int64 and, with images, `images` (rows, height, width, channels) uint8.
 
     Args:
         transform: declares the columns that the graph reads.
@@ -30,5 +32,5 @@ def write_expected(transform: Transform, graph: Path, folder: Path) -> None:
     rows = pa.Table.from_batches([first] if first else [], arrow_schema(transform.data))
     packed = tf.saved_model.load(str(graph)).transform(dense(rows, transform.data, transform.source_columns))
     content = io.BytesIO()
-    np.savez(content, floats=packed["floats"].numpy(), ids=packed["ids"].numpy())
+    np.savez(content, **{name: values.numpy() for name, values in packed.items()})
     artifacts.write_bytes(folder / artifacts.HELDOUT_EXPECTED, content.getvalue())

@@ -1,5 +1,6 @@
 """What must be known of each row to choose its part: its label, and its day or the hash of its key."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.types as types
 
 from components.artifacts import Snapshot
 from components.features.columns import MISSING_INTEGER, Data
@@ -52,7 +54,14 @@ def _days(times: pa.ChunkedArray) -> np.ndarray:
     return (values // DAY_US).astype(np.int32)
 
 
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not types.is_binary(column.type):
+        return column.cast(pa.string())
+    images = column.to_pylist()
+    return pa.chunked_array([[None if image is None else hashlib.sha256(image).hexdigest() for image in images]])
+
+
 def _places(key: pa.Table) -> np.ndarray:
-    texts = [pc.fill_null(column.cast(pa.string()), "") for column in key.columns]
+    texts = [pc.fill_null(_text(column), "") for column in key.columns]
     joined = pc.binary_join_element_wise(*texts, SEPARATOR).to_pylist()
     return np.fromiter((farmhash.Fingerprint64(text) for text in joined), np.uint64, len(joined)) / 2.0**64

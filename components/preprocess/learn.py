@@ -101,7 +101,7 @@ def _run(
         with tft_beam.Context(temp_dir=folder), beam_pipeline() as pipeline:
             rows = pipeline | beam.Create(pieces) | beam.MapTuple(batches.read)
             transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analyze, batches))
-            _ = transform_fn | tft_beam.WriteTransformFn(found)
+            _ = transform_fn | tft_beam.WriteTransformFn(found)  # type: ignore[attr-defined]
         output = tft.TFTransformOutput(found)
         records = list(output.vocabulary_by_name(VOCABULARY)) if analysis.tokens else []
         return _numbers(output, batches), records

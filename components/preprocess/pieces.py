@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SHARD_BYTES = 2**27
+"""Of the pixels in a shard, which is in memory a few times while it is written."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -37,6 +40,16 @@ class Shard:
     def rows(self) -> int:
         """How many examples it holds."""
         return sum(len(piece.rows) for piece in self.pieces)
+
+
+def rows_of_shard(wanted: int, image_shape: tuple[int, ...]) -> int:
+    """Rows in a shard, roughly: fewer than wanted where their pixels would need more than SHARD_BYTES.
+
+    Args:
+        wanted: as configured.
+        image_shape: height, width and channels; empty without images.
+    """
+    return max(1, min(wanted, SHARD_BYTES // math.prod(image_shape))) if image_shape else wanted
 
 
 def deal(pieces: Iterable[Piece], part: str, rows_per_shard: int, seed: int) -> list[Shard]:

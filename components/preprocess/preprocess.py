@@ -20,10 +20,10 @@ from components.features.transform_tf import TransformGraph
 from components.preprocess.config import PreprocessConfig
 from components.preprocess.expected import write_expected
 from components.preprocess.learn import learn, learn_more
-from components.preprocess.pieces import Shard, deal
+from components.preprocess.pieces import deal, rows_of_shard
 from components.preprocess.plan import Plan, describe, plan
 from components.preprocess.start import Start, find_start
-from components.preprocess.write import write_rows, write_shards
+from components.preprocess.write import ROW_GROUP_ROWS, write_rows, write_shards
 
 log = logging.getLogger(__name__)
 STEP = "preprocess"
@@ -97,14 +97,17 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
     transform.write(folder)
     graph = folder / artifacts.TRANSFORM_GRAPH
     tf.saved_model.save(TransformGraph(transform), str(graph))
-    shards = {part: _deal(chosen, part, config) for part in SHARDED}
+    rows = rows_of_shard(config.preprocess.rows_per_shard, transform.image_shape)
+    shards = {part: deal(chosen.pieces[part], part, rows, config.preprocess.seed) for part in SHARDED}
     write_shards([*shards["train"], *shards["validation"]], graph, config.features, config.data, folder)
-    write_rows(chosen.pieces["heldout"], arrow_schema(config.data), folder / artifacts.HELDOUT)
+    group_rows = config.data.rows_at_once(ROW_GROUP_ROWS)
+    write_rows(chosen.pieces["heldout"], arrow_schema(config.data), folder / artifacts.HELDOUT, group_rows)
     write_expected(transform, graph, folder)
     written = Examples(
         float_names=transform.float_names,
         id_names=transform.id_names,
         id_sizes=transform.id_sizes,
+        image_shape=transform.image_shape,
         task=config.data.task,
         classes=config.data.label_classes,
         label_mean=chosen.label.mean,
@@ -121,15 +124,12 @@ def _write(chosen: Plan, transform: Transform, snapshot: Snapshot, config: Prepr
     return written
 
 
-def _deal(chosen: Plan, part: str, config: PreprocessConfig) -> list[Shard]:
-    return deal(chosen.pieces[part], part, config.preprocess.rows_per_shard, config.preprocess.seed)
-
-
 def _describe(written: Examples, transform: Transform, known: Constants | None, folder: Path) -> dict[str, Any]:
     """The keys of the step's record that the artifact knows."""
     return {
         "floats": len(written.float_names),
         "ids": len(written.id_names),
+        "image": list(written.image_shape),
         "shards": {part: len(names) for part, names in written.shards.items()},
         "bytes": sum(path.stat().st_size for part in SHARDED for path in written.paths(folder, part)),
         "vocabularies": {

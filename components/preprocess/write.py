@@ -57,17 +57,17 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[str]:
         """Writes a shard; yields its name."""
-        floats, ids, labels = (np.concatenate(columns) for columns in zip(*map(self._examples, shard.pieces)))
+        pieces = [self._examples(piece) for piece in shard.pieces]
         order = np.random.default_rng(shard.seed).permutation(shard.rows)
-        columns = {"floats": floats[order], "ids": ids[order], "label": labels[order]}
+        columns = {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
         write_records(Path(self._folder) / shard.name, RecordBatchToExamples(_record_batch(columns)))
         yield shard.name
 
-    def _examples(self, piece: Piece) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _examples(self, piece: Piece) -> dict[str, np.ndarray]:
         table = piece.read(tuple(dict.fromkeys((*self._columns, self._data.label))))
         packed = self._transform(dense(table, self._data, self._columns))
         labels = label_numbers(table.column(self._data.label), self._data)
-        return packed["floats"].numpy(), packed["ids"].numpy(), labels[:, None]
+        return {**{name: values.numpy() for name, values in packed.items()}, "label": labels[:, None]}
 
 
 def write_records(path: Path, records: Sequence[bytes]) -> None:
@@ -80,30 +80,34 @@ def write_records(path: Path, records: Sequence[bytes]) -> None:
     beside.replace(path)
 
 
-def write_rows(pieces: Sequence[Piece], schema: pa.Schema, path: Path) -> None:
-    """Writes raw rows as Parquet, in row groups of 16,384; memory holds two row groups at a time.
+def write_rows(pieces: Sequence[Piece], schema: pa.Schema, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
+    """Writes raw rows as Parquet; memory holds two row groups at a time.
 
     Args:
         pieces: the rows, in order.
         schema: the columns, in their canonical types.
         path: the file.
+        group_rows: rows of a row group.
     """
     beside = path.with_name(f".{path.name}.tmp")
     waiting = schema.empty_table()
     with pq.ParquetWriter(beside, schema) as writer:
         for piece in pieces:
             waiting = pa.concat_tables([waiting, piece.read(schema.names).cast(schema)])
-            whole = waiting.num_rows - waiting.num_rows % ROW_GROUP_ROWS
-            writer.write_table(waiting.slice(0, whole), ROW_GROUP_ROWS)
+            whole = waiting.num_rows - waiting.num_rows % group_rows
+            writer.write_table(waiting.slice(0, whole), group_rows)
             waiting = waiting.slice(whole)
-        writer.write_table(waiting, ROW_GROUP_ROWS)
+        writer.write_table(waiting, group_rows)
     beside.replace(path)
 
 
 def _record_batch(columns: dict[str, np.ndarray]) -> pa.RecordBatch:
-    """Arrays (rows, width) as a record batch of lists."""
-    lists = {
-        name: pa.LargeListArray.from_arrays(np.arange(len(values) + 1) * values.shape[1], values.ravel())
-        for name, values in columns.items()
-    }
-    return pa.RecordBatch.from_pydict(lists)
+    """Arrays (rows, width) as a record batch of lists; pixels (rows, height, width, channels) as bytes."""
+    return pa.RecordBatch.from_pydict({name: _lists(values) for name, values in columns.items()})
+
+
+def _lists(values: np.ndarray) -> pa.LargeListArray:
+    if values.dtype == np.uint8:
+        images = pa.array([pixels.tobytes() for pixels in values], pa.large_binary())
+        return pa.LargeListArray.from_arrays(np.arange(len(values) + 1), images)
+    return pa.LargeListArray.from_arrays(np.arange(len(values) + 1) * values.shape[1], values.ravel())

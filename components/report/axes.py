@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _LARGEST = 1e300
 _SMALLEST = 1e-300
+_LARGEST_ON_LOG = 1e200
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -21,7 +22,8 @@ class Axis:
 
     def __call__(self, value: float) -> float:
         """The place of a value; what lies outside is put on the border."""
-        part = (value - self.low) / (self.high - self.low)
+        span = self.high - self.low
+        part = (value - self.low) / span if span else 0.5  # numbers so large that adding to them changes nothing
         return self.start + min(max(part, 0.0), 1.0) * (self.end - self.start)
 
     def label(self, tick: float) -> str:
@@ -31,6 +33,21 @@ class Axis:
             return f"{tick:.3g}"
         decimals = next((n for n in range(8) if math.isclose(round(step, n), step, rel_tol=1e-6)), 8)
         return f"{tick:,.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class LogAxis(Axis):
+    """Maps the logarithm: equal ratios are equally far from each other."""
+
+    def __call__(self, value: float) -> float:
+        """The place of a value; what lies outside is put on the border."""
+        low, high = math.log(self.low), math.log(self.high)
+        part = (math.log(max(value, self.low)) - low) / (high - low)
+        return self.start + min(part, 1.0) * (self.end - self.start)
+
+    def label(self, tick: float) -> str:
+        """A tick's number."""
+        return f"{tick:,.6g}" if 1e-6 <= tick < 1e6 else f"{tick:.0e}"
 
 
 def nice_axis(values: Iterable[float], start: float, end: float, count: int = 5, from_zero: bool = False) -> Axis:
@@ -66,6 +83,23 @@ def _widened(value: float, from_zero: bool) -> tuple[float, float]:
     return value - margin, value + margin
 
 
+def log_axis(values: Iterable[float], start: float, end: float) -> Axis:
+    """A logarithmic axis that holds all values, all above 0, with ends and ticks at 1, 2 and 5 times powers of ten.
+
+    Args:
+        values: what the axis must hold; at least one.
+        start, end: where the axis lies in the drawing.
+    """
+    held = [min(max(value, 1 / _LARGEST_ON_LOG), _LARGEST_ON_LOG) for value in values]
+    first, last = math.floor(math.log10(min(held))), math.ceil(math.log10(max(held))) + 1
+    factors = (1.0, 2.0, 5.0) if last - first <= 4 else (1.0,)
+    every = math.ceil((last - first) / 8)
+    ticks = [factor * 10.0**power for power in range(first, last + every, every) for factor in factors]
+    low = max(tick for tick in ticks if tick <= min(held) * (1 + 1e-9))
+    high = min(tick for tick in ticks if tick >= max(held) * (1 - 1e-9) and tick > low)
+    return LogAxis(low, high, start, end, tuple(tick for tick in ticks if low <= tick <= high))
+
+
 def nice_step(rough: float) -> float:
     """The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is not below `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
@@ -83,10 +117,9 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-def free_place(candidates: Iterable[Box], taken: list[Box]) -> int:
-    """The index of the first box that overlaps none that is taken; 0 where all do."""
-    free = (index for index, box in enumerate(candidates) if not any(_overlap(box, other) for other in taken))
-    return next(free, 0)
+def is_free(box: Box, taken: Iterable[Box]) -> bool:
+    """Whether a box overlaps none that is taken."""
+    return not any(_overlap(box, other) for other in taken)
 
 
 def _overlap(one: Box, other: Box) -> bool:

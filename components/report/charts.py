@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from components.report import format as fmt
-from components.report.axes import Axis, Box, free_place, nice_axis, whole_ticks
+from components.report.axes import Axis, nice_axis, whole_ticks
 from components.report.markup import Html, element, join
-from components.report.svg import LETTER, box, drawing, line, text
+from components.report.svg import box, drawing, line, text
 
 WIDTH = 460.0
 HEIGHT = 250.0
@@ -28,17 +28,6 @@ class Series:
     name: str
     points: Sequence[tuple[float, float]]
     class_: str
-
-
-@dataclass(frozen=True)
-class Point:
-    """A mark of a scatter plot; `shape` is `dot`, `ring` (chosen) or `cross` (refused)."""
-
-    name: str
-    x: float
-    y: float
-    shape: str
-    tip: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class Span:
 
 def frame(x: Axis, y: Axis, x_label: str, y_label: str) -> Html:
     """Grid lines, ticks and labels; the label of y stands above its axis, where it can be read."""
-    parts = [text(0, 14, y_label, class_="axis"), text(x.end, HEIGHT - 4, x_label, "end", "axis")]
+    parts = [text(0, 14, y_label, class_="axis"), text(x.end, y.start + BOTTOM - 4, x_label, "end", "axis")]
     for tick in y.ticks:
         parts += [
             line(x.start, y(tick), x.end, y(tick), "grid"),
@@ -104,63 +93,6 @@ def _curve(series: Series, x: Axis, y: Axis) -> Html:
     ]
     curve = element("polyline", points=path, class_="curve")
     return element("g", curve, *marks, class_=series.class_)
-
-
-def scatter(
-    title: str, points: Sequence[Point], x_label: str, y_label: str, level: tuple[str, float] | None = None
-) -> Html:
-    """Named points; `level` draws a dashed line at a value of y, with its name.
-
-    The axis of x begins at 0 unless all points lie so close together that nothing could be seen.
-    """
-    heights = [point.y for point in points] + ([level[1]] if level else [])
-    widths = [point.x for point in points] or [0.0]
-    x = nice_axis(widths, LEFT, WIDTH - RIGHT, from_zero=max(widths) > 1.5 * min(widths))
-    y = nice_axis(heights, HEIGHT - BOTTOM, TOP, count=4)
-    taken = [(x(point.x) - 9, y(point.y) - 7, x(point.x) + 9, y(point.y) + 7) for point in points]
-    parts = [frame(x, y, x_label, y_label)]
-    if level:
-        parts.append(_level(level, x, y, taken))
-    parts += [_marked(point, x(point.x), y(point.y), taken) for point in points]
-    return drawing(title, WIDTH, HEIGHT, *parts)
-
-
-def _level(level: tuple[str, float], x: Axis, y: Axis, taken: list[Box]) -> Html:
-    name, value = level
-    width = len(name) * LETTER
-    above, below = (y(value) - 5, y(value) + 15)
-    boxes = [(x.start + 4, base - 11, x.start + 4 + width, base + 3) for base in (above, below)]
-    chosen = free_place(boxes, taken)
-    taken.append(boxes[chosen])
-    words = text(x.start + 4, (above, below)[chosen], name, class_="then-text")
-    return join([line(x.start, y(value), x.end, y(value), "level", f"{name}: {fmt.quality(value)}"), words])
-
-
-def _marked(point: Point, x: float, y: float, taken: list[Box]) -> Html:
-    width = len(point.name) * LETTER * (1.15 if point.shape == "ring" else 1.0)
-    places = [
-        (x + 13, y + 4),
-        (x - 13 - width, y + 4),
-        (x - width / 2, y - 12),
-        (x - width / 2, y + 21),
-        (x + 13, y - 10),
-    ]
-    places += [(x + 13, y + 18), (x - 13 - width, y - 10), (x - 13 - width, y + 18)]
-    inside = [
-        place for place in places if place[0] >= LEFT and place[0] + width <= WIDTH and place[1] < HEIGHT - BOTTOM
-    ]
-    boxes = [(left, base - 11, left + width, base + 3) for left, base in inside or places]
-    left, _, _, bottom = boxes[free_place(boxes, taken)]
-    taken.append((left, bottom - 14, left + width, bottom))
-    name = text(left, bottom - 3, point.name, class_="name strong" if point.shape == "ring" else "name")
-    return element("g", element("title", point.tip), _shape(point.shape, x, y), name)
-
-
-def _shape(shape: str, x: float, y: float) -> Html:
-    if shape == "cross":
-        return element("path", d=f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10", class_="cross")
-    dot = element("circle", cx=x, cy=y, r=5, class_="now-fill")
-    return join([dot, element("circle", cx=x, cy=y, r=9, class_="ring")]) if shape == "ring" else dot
 
 
 def calibration(title: str, bins: Sequence[tuple[float, float, float]], x_label: str, y_label: str) -> Html:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 from components.artifacts import Record
 from components.report import fields
+from components.report import format as fmt
 from components.report.steps import CACHED, STOPPED, broken, decision_of, details, outcome
+
+LONGEST_REASON = 400
+"""A refusal names every variant and each of its limits; all of it stands in the table of the variants."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def decide(records: Mapping[str, Record], run: str) -> Decision:
         reason = fields.text(details(records, "validate"), "reason")
         return Decision("nothing", "Nothing to do", reason, in_service(records))
     if decision_of(records, "evaluate") == "refused":
-        reason = fields.text(details(records, "evaluate"), "reason")
+        reason = fmt.clipped(fields.text(details(records, "evaluate"), "reason"), LONGEST_REASON)
         return Decision("refused", "New model refused", reason, in_service(records))
     if decision_of(records, "rehearse") == "unfit":
         reason = fields.text(details(records, "rehearse"), "reason")

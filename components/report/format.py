@@ -17,6 +17,11 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) < _LARGEST_COUNT else f"{value:.3g}"
 
 
+def short_count(value: float | None) -> str:
+    """A whole number, with three digits from a million on: `336,776`, `1.45 M`."""
+    return f"{three_digits(value / 1e6)} M" if value is not None and abs(value) >= 1e6 else count(value)
+
+
 def counted(value: float | None, noun: str) -> str:
     """A number of things: `1 row`, `12 rows`."""
     return f"{count(value)} {noun if value == 1 else noun + 's'}"
@@ -100,6 +105,24 @@ def difference(value: float | None) -> str:
     return ("+" if value >= 0 else "") + quality(value)
 
 
+def lost(value: float | None, absolute: bool) -> str:
+    """A loss of quality: as a difference of metrics, or as a share of the metric (`0.21 %`) where it is an error."""
+    if value is None:
+        return NONE
+    if absolute:
+        return quality(0.0 if abs(value) < 5e-5 else value)
+    return f"{0.0 if abs(value) < 5e-5 else value:.2%}".replace("%", " %") if abs(value) < 1e9 else f"{value:.3g}"
+
+
+def price(value: float | None) -> str:
+    """A price with three digits that count, however small: `1.21`, `0.000367`, `0.001`."""
+    if value is None:
+        return NONE
+    if not 1e-9 < abs(value) < 1:
+        return three_digits(value)
+    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
+
+
 def three_digits(value: float) -> str:
     """A number with three digits that count: `1.21`, `12.1`, `1,210`."""
     if abs(value) >= _LARGEST_COUNT:
@@ -144,6 +167,14 @@ def digest(value: str) -> str:
 def clipped(text: str, length: int) -> str:
     """Text of at most `length` characters; an ellipsis tells where some were left out."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def shortened(text: str, length: int) -> str:
+    """Text of at most `length` characters that keeps its beginning and its end."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
 def plain(text: str) -> str:

@@ -13,6 +13,7 @@ from components.report import (
     rehearsal_section,
     run_section,
     training_section,
+    variants_section,
 )
 from components.report import format as fmt
 from components.report.decision import Decision, decide
@@ -88,7 +89,7 @@ def _sections(records: Mapping[str, Record], run: str) -> list[Html]:
         training_section.preparation_section(of["preprocess"]),
         training_section.training_section(of["train"], of["preprocess"]),
         quality_section.quality_section(of["evaluate"], found),
-        quality_section.variants_section(of["evaluate"], found),
+        variants_section.variants_section(found),
         rehearsal_section.rehearsal_section(of["rehearse"]),
         prediction_section.prediction_section(of["predict"]),
         run_section.time_section(steps(records, run), timing(records, run)),

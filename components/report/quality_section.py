@@ -1,16 +1,16 @@
-"""The report's sections on quality and on the variants."""
+"""The report's section on quality: metrics, calibration and slices."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from components.report import charts, fields
 from components.report import format as fmt
-from components.report.blocks import EMPTY, badge, capped, figure, grid, legend, note, section, table
+from components.report.blocks import EMPTY, capped, figure, grid, legend, note, section, table
 from components.report.markup import Html, element, join
 from components.report.quality import Quality, Variant
+from components.report.variants_table import MOST_VARIANTS, named
 
 MOST_SLICES = 60
-MOST_VARIANTS = 40
 
 
 def quality_section(evaluate: dict[str, Any], found: Quality) -> Html:
@@ -44,7 +44,7 @@ def _in_short(evaluate: dict[str, Any]) -> Html:
 
 def _metrics(found: Quality) -> Html:
     names = _metric_names(found)
-    variants = [[_name(variant, found), *_values(variant.metrics, names)] for variant in found.variants[:MOST_VARIANTS]]
+    variants = [[named(variant, found), *_values(variant.metrics, names)] for variant in found.variants[:MOST_VARIANTS]]
     others: list[list[str]] = []
     if found.serving_version or found.serving_metrics:
         others.append([f"in service: version {found.serving_version}", *_values(found.serving_metrics, names)])
@@ -70,12 +70,6 @@ def _values(metrics: Mapping[str, float], names: list[str]) -> list[str]:
     return [fmt.quality(metrics.get(name)) for name in names]
 
 
-def _name(variant: Variant, found: Quality) -> Html:
-    if variant is found.chosen:
-        return join([element("b", variant.recipe), " ", badge("chosen", "good")])
-    return join([variant.recipe, *([] if variant.passed else [" ", badge("refused", "bad")])])
-
-
 def _calibration(evaluate: dict[str, Any]) -> Html:
     bins = [
         (predicted, observed, fields.number(row, "rows") or 0.0)
@@ -92,7 +86,7 @@ def _calibration(evaluate: dict[str, Any]) -> Html:
 
 def _slices(evaluate: dict[str, Any], found: Quality) -> list[Html]:
     slices = _largest_slices(evaluate)
-    overall = (found.chosen or found.best or _NOBODY).quality
+    overall = (found.chosen or found.best or Variant()).quality
     values = [
         value
         for row in slices
@@ -107,9 +101,6 @@ def _slices(evaluate: dict[str, Any], found: Quality) -> list[Html]:
     ]
 
 
-_NOBODY = Variant("", None, None, None, None, None, False, (), {})
-
-
 def _largest_slices(evaluate: dict[str, Any]) -> list[dict[str, Any]]:
     slices = fields.rows(evaluate, "slices")
     kept = sorted(slices, key=lambda row: -(fields.number(row, "rows") or 0.0))[:MOST_SLICES]
@@ -122,7 +113,7 @@ def _slices_cut(evaluate: dict[str, Any]) -> Html:
         for column, one in fields.tables(evaluate, "slices_left_out").items()
         if (values := fields.number(one, "values"))
     ]
-    rare = f"Left out, because rare or of one class only: {', '.join(left_out[:MOST_SLICES])}." if left_out else ""
+    rare = f"Not judged, because rare or of one class: {', '.join(left_out[:MOST_SLICES])}." if left_out else ""
     cut = capped(len(fields.rows(evaluate, "slices")), MOST_SLICES, "slice", "those with the most rows")
     return join([note(rare), cut])
 
@@ -143,100 +134,3 @@ def _dots(row: dict[str, Any], found: Quality) -> charts.Dots:
     return charts.Dots(
         name or "(empty)", now, then, f"{name}: {fmt.metric(found.metric)} {fmt.quality(now)}{before}, {rows}"
     )
-
-
-def variants_section(evaluate: dict[str, Any], found: Quality) -> Html:
-    """Every variant's quality against its size and its latency, and why it was chosen or refused."""
-    if not found.variants:
-        return EMPTY
-    objective = fields.text(evaluate, "objective")
-    picked = f"Chosen for the smallest {objective} among those that pass." if objective and found.chosen else ""
-    return section(
-        "variants",
-        "Variants",
-        element("p", picked) if picked else EMPTY,
-        legend(*_scatter_keys(found)),
-        grid(_size_plot(found), _latency_plot(found)),
-        _costs(found),
-        _failures(found),
-        capped(len(found.variants), MOST_VARIANTS, "variant", "the first ones"),
-    )
-
-
-def _scatter_keys(found: Quality) -> list[tuple[str, str]]:
-    chosen = [("ring-key", "chosen")] if found.chosen else []
-    refused = [("cross-key", "refused")] if not all(variant.passed for variant in found.variants) else []
-    return [*chosen, ("dot", "passed"), *refused]
-
-
-def _size_plot(found: Quality) -> Html:
-    unit, factor = fmt.byte_unit(max((variant.size or 0.0 for variant in found.variants), default=0.0))
-    return _plot(
-        found, {variant.recipe: (variant.size or 0.0) / factor for variant in found.variants}, "Size", f"size, {unit}"
-    )
-
-
-def _latency_plot(found: Quality) -> Html:
-    unit, factor = fmt.latency_unit(max((variant.p50_us or 0.0 for variant in found.variants), default=0.0))
-    places = {
-        variant.recipe: (variant.p50_us or 0.0) / factor for variant in found.variants if variant.p50_us is not None
-    }
-    return _plot(found, places, "Latency", f"median latency of one row, {unit}")
-
-
-def _plot(found: Quality, places: dict[str, float], title: str, x_label: str) -> Html:
-    points = [
-        charts.Point(
-            variant.recipe, places[variant.recipe], variant.quality, _shape(variant, found), _tip(variant, found)
-        )
-        for variant in found.variants[:MOST_VARIANTS]
-        if variant.quality is not None and variant.recipe in places
-    ]
-    if not points:
-        return EMPTY
-    level = (f"in service: version {found.serving_version}", found.serving) if found.serving is not None else None
-    direction = "" if found.higher_is_better else ", lower is better"
-    chart = charts.scatter(
-        f"{fmt.metric(found.metric)} against {title.lower()}",
-        points,
-        x_label,
-        fmt.metric(found.metric) + direction,
-        level,
-    )
-    return figure(f"Quality and {title.lower()}", chart)
-
-
-def _shape(variant: Variant, found: Quality) -> str:
-    return "ring" if variant is found.chosen else "dot" if variant.passed else "cross"
-
-
-def _tip(variant: Variant, found: Quality) -> str:
-    measured = f"{variant.recipe}: {fmt.metric(found.metric)} {fmt.quality(variant.quality)}, {fmt.size(variant.size)}"
-    return "; ".join([f"{measured}, {fmt.latency(variant.p50_us)}", *variant.failures])
-
-
-def _costs(found: Quality) -> Html:
-    headers = ["Variant", fmt.metric(found.metric) or "Quality", "Size", "Latency p50", "p99", "Rows/s"]
-    rows = [
-        [
-            _name(variant, found),
-            fmt.quality(variant.quality),
-            fmt.size(variant.size),
-            fmt.latency(variant.p50_us),
-            fmt.latency(variant.p99_us),
-            fmt.count(variant.rows_per_s),
-        ]
-        for variant in found.variants[:MOST_VARIANTS]
-    ]
-    return table(headers, rows, headers[1:])
-
-
-def _failures(found: Quality) -> Html:
-    refused = [variant for variant in found.variants[:MOST_VARIANTS] if not variant.passed]
-    if not refused:
-        return EMPTY
-    reasons = [
-        element("li", element("b", variant.recipe), ": ", "; ".join(variant.failures[:10]) or "no reason recorded")
-        for variant in refused
-    ]
-    return element("div", element("h3", "Why not"), element("ul", *reasons))

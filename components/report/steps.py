@@ -24,6 +24,9 @@ LAST = "finish"
 EXPECTED = (*ORDER, LAST)
 RAN, CACHED, SKIPPED, FAILED, STOPPED = "ran", "cached", "skipped", "failed", "stopped"
 
+WORTH_TELLING = 0.1
+"""The least share of zeros that a line on a variant tells of."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -147,8 +150,15 @@ def _validate(record: Record) -> str:
 def _preprocess(record: Record) -> str:
     rows = fields.number(fields.table(record.details, "rows"), "train")
     training = "" if rows is None else f"{fmt.count(rows)} rows"
-    inputs = [_counted(record, "floats", "float"), _counted(record, "ids", "id")]
-    return _listed(_start(record), training, " + ".join(part for part in inputs if part))
+    return _listed(_start(record), training, inputs(record.details))
+
+
+def inputs(preprocess: dict[str, Any]) -> str:
+    """What the network sees of a row."""
+    widths = [(fields.number(preprocess, f"{name}s"), name) for name in ("float", "id")]
+    counts = [fmt.counted(width, name) for width, name in widths if width]
+    shape = " x ".join(fmt.count(side) for side in fields.numbers(preprocess, "image"))
+    return " + ".join([*counts, f"an image of {shape}"] if shape else counts)
 
 
 def _start(record: Record) -> str:
@@ -173,8 +183,13 @@ def _validation_quality(record: Record) -> str:
 
 
 def _compress(record: Record) -> str:
-    value = fields.number(record.details, "bytes")
-    return "" if value is None else fmt.size(value)
+    size, sparsity = fields.number(record.details, "bytes"), fields.number(record.details, "sparsity")
+    examples = fields.number(fields.table(record.details, "made"), "examples")
+    return _listed(
+        "" if size is None else fmt.size(size),
+        f"{fmt.short_count(examples)} examples" if examples else "",
+        f"{fmt.share(sparsity)} zeros" if sparsity is not None and sparsity >= WORTH_TELLING else "",
+    )
 
 
 def _evaluate(record: Record) -> str:

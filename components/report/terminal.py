@@ -33,7 +33,7 @@ def print_summary(
     """
     listed = steps(records, run)
     console.print()
-    console.print(_steps(listed))
+    console.print(_steps(listed, longest_name=console.width * 3 // 10))
     for origin in _origins(listed):
         console.print(Text(origin, "dim"))
     _print_decision(console, decide(records, run), f"{fmt.plain(name)}, run {fmt.plain(run)}")
@@ -41,7 +41,7 @@ def print_summary(
     _print_paths(console, paths)
 
 
-def _steps(listed: Sequence[Step]) -> Table:
+def _steps(listed: Sequence[Step], longest_name: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("step", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
@@ -49,7 +49,8 @@ def _steps(listed: Sequence[Step]) -> Table:
     table.add_column("what it did", overflow="fold")
     for step in listed:
         words = Text(step.words, "red" if step.outcome == FAILED else "")
-        table.add_row(Text(fmt.plain(step.name)), Text(step.outcome, OUTCOME_STYLES[step.outcome]), _time(step), words)
+        name = Text(fmt.shortened(fmt.plain(step.name), longest_name))
+        table.add_row(name, Text(step.outcome, OUTCOME_STYLES[step.outcome]), _time(step), words)
     return table
 
 

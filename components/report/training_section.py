@@ -7,6 +7,7 @@ from components.report import charts, fields
 from components.report import format as fmt
 from components.report.blocks import EMPTY, chips, facts, figure, grid, legend, note, section, table
 from components.report.markup import Html, element
+from components.report.steps import inputs
 
 MOST_EPOCHS = 200
 PARTS = (("train", "Training"), ("validation", "Validation"), ("heldout", "Held out"), ("unlabelled", "No label yet"))
@@ -43,7 +44,7 @@ def _facts(preprocess: dict[str, Any]) -> Html:
             ("Window", f"{fmt.moment(window.get('from'))} to {fmt.moment(window.get('to'))}" if window else ""),
             ("Trained until", fmt.moment(fields.text(preprocess, "trained_until") and preprocess["trained_until"])),
             ("Replayed", fmt.counted(replay, "earlier row") if replay else ""),
-            ("Inputs", f"{_count(preprocess, 'floats')} floats, {_count(preprocess, 'ids')} ids"),
+            ("Inputs", inputs(preprocess)),
             (
                 "TFRecords",
                 f"{fmt.size(fields.number(preprocess, 'bytes'))} in {fmt.counted(_shards(preprocess), 'shard')}",

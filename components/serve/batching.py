@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from components.serve.answers import RefusalError, overloaded
@@ -20,14 +21,25 @@ from components.serve.limits import Limits
 
 Predict = Callable[[list[Row]], list[Any]]
 MAX_JOINED = 1024
-"""Rows in one call of the thread, unless one request has more: so that the first need not wait for all the others."""
+"""Rows, or what takes as long as so many, in one call of the thread, unless one request has more: so that the first
+need not wait for all the others."""
 MAX_WAITING_ROWS = 32_768
 """Rows that wait, of which each may need a kilobyte; one request alone may have more."""
+
+
+@dataclass
+class RowError(Exception):
+    """One row cannot be predicted; the others of the call are not to blame."""
+
+    row: Row
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     rows: list[Row]
+    weight: int
+    """The rows that would take as long: more than there are where images are large."""
     answered: "asyncio.Future[list[Any]]"
 
 
@@ -60,16 +72,22 @@ class Batcher:
         """Requests that wait for a prediction that has not begun."""
         return len(self._joined) + len(self._queued)
 
-    async def predict(self, rows: list[Row]) -> list[Any]:
+    async def predict(self, rows: list[Row], pixels: int = 0) -> list[Any]:
         """The predictions of one request's rows.
+
+        Args:
+            rows: what is asked.
+            pixels: that their images have beyond those of the rows that the cost was measured with.
 
         Raises:
             RefusalError: the queue is full, or the prediction did not come in time.
+            RowError: a row cannot be predicted.
         """
-        if len(rows) > self._here_rows:
-            return await self._in_thread(rows)
+        weight = len(rows) + self.cost.rows_worth(pixels) if pixels else len(rows)
+        if weight > self._here_rows:
+            return await self._in_thread(rows, weight)
         if self._joins:
-            return await self._join(rows)
+            return await self._join(rows, weight)
         self._counters.batch.add(len(rows))
         return self._here(rows)
 
@@ -78,19 +96,19 @@ class Batcher:
         self._closing = True
         self._end_idle_thread()
 
-    def _enqueue(self, queue: deque[_Waiting], rows: list[Row]) -> "asyncio.Future[list[Any]]":
+    def _enqueue(self, queue: deque[_Waiting], rows: list[Row], weight: int) -> "asyncio.Future[list[Any]]":
         if len(queue) >= self._limits.max_queue:
             raise overloaded(f"{len(queue)} requests are waiting for this model already; try again later")
         ahead = self._waiting_rows
-        if ahead and (ahead + len(rows) > MAX_WAITING_ROWS or self.cost.of(ahead) > self._limits.timeout_s):
+        if ahead and (ahead + weight > MAX_WAITING_ROWS or self.cost.of(ahead) > self._limits.timeout_s):
             raise overloaded(f"{ahead} instances are waiting for this model already; try again later")
-        self._waiting_rows += len(rows)
+        self._waiting_rows += weight
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        queue.append(_Waiting(rows, answered))
+        queue.append(_Waiting(rows, weight, answered))
         return answered
 
-    def _join(self, rows: list[Row]) -> "asyncio.Future[list[Any]]":
-        answered = self._enqueue(self._joined, rows)
+    def _join(self, rows: list[Row], weight: int) -> "asyncio.Future[list[Any]]":
+        answered = self._enqueue(self._joined, rows, weight)
         if len(self._joined) == 1:
             answered.get_loop().call_soon(self._predict_joined, 1)
         return answered
@@ -106,12 +124,12 @@ class Batcher:
         batch = self._take(self._joined, self._here_rows)
         if batch:
             self._counters.batch.add(sum(len(one.rows) for one in batch))
-            _answer(batch, *_try(self._here, batch))
+            _answer(batch, _try(self._here, batch))
         if self._joined:  # too many for one pass: the loop answers others in between
             asyncio.get_running_loop().call_soon(self._predict_joined, len(self._joined))
 
-    async def _in_thread(self, rows: list[Row]) -> list[Any]:
-        answered = self._enqueue(self._queued, rows)
+    async def _in_thread(self, rows: list[Row], weight: int) -> list[Any]:
+        answered = self._enqueue(self._queued, rows, weight)
         self._start_thread()
         try:
             return await asyncio.wait_for(answered, self._limits.timeout_s)
@@ -135,7 +153,7 @@ class Batcher:
 
     def _end_batch(self, batch: list[_Waiting], done: "asyncio.Future[Any]") -> None:
         self._thread_busy = False
-        _answer(batch, *done.result())
+        _answer(batch, done.result())
         self._start_thread()
 
     def _end_idle_thread(self) -> None:
@@ -147,29 +165,32 @@ class Batcher:
         """The next requests, up to so many rows, and one at least; those whose client did not wait are left out."""
         batch: list[_Waiting] = []
         rows = 0
-        while queue and (not batch or rows + len(queue[0].rows) <= most):
+        while queue and (not batch or rows + queue[0].weight <= most):
             one = queue.popleft()
-            self._waiting_rows -= len(one.rows)
+            self._waiting_rows -= one.weight
             if not one.answered.done():
                 batch.append(one)
-                rows += len(one.rows)
+                rows += one.weight
         return batch
 
 
-def _try(predict: Predict, batch: list[_Waiting]) -> tuple[list[Any], Exception | None]:
+def _try(predict: Predict, batch: list[_Waiting]) -> list[list[Any] | Exception]:
+    """For each request its predictions, or what it is told instead."""
     try:
-        return predict([row for one in batch for row in one.rows]), None
+        predictions = predict([row for one in batch for row in one.rows])
+    except RowError as error:  # of one request: the others are asked again without it
+        return [error] if len(batch) == 1 else [outcome for one in batch for outcome in _try(predict, [one])]
     except Exception as error:  # goes to those who asked, who name it
-        return [], error
+        return [error] * len(batch)
+    ends = list(accumulate(len(one.rows) for one in batch))
+    return [predictions[end - len(one.rows) : end] for one, end in zip(batch, ends)]
 
 
-def _answer(batch: list[_Waiting], predictions: list[Any], error: Exception | None) -> None:
-    start = 0
-    for one in batch:
+def _answer(batch: list[_Waiting], outcomes: list[list[Any] | Exception]) -> None:
+    for one, outcome in zip(batch, outcomes):
         if one.answered.done():
-            pass
-        elif error is not None:
-            one.answered.set_exception(error)
+            continue
+        if isinstance(outcome, Exception):
+            one.answered.set_exception(outcome)
         else:
-            one.answered.set_result(predictions[start : start + len(one.rows)])
-        start += len(one.rows)
+            one.answered.set_result(outcome)

@@ -7,7 +7,7 @@ Row = tuple[Any, ...]
 MAX_BYTES = 48 * 1024 * 1024
 """A bound of the memory of the remembered rows."""
 VALUE_BYTES = 80
-"""A value of a row in memory, on average, without the characters of a text."""
+"""A value of a row in memory, on average, without the characters of a text or the bytes of an image."""
 NOTHING: tuple[Row, Any, int] = ((), None, 0)
 
 
@@ -48,7 +48,7 @@ class Cache:
             row: hashable and canonical.
             prediction: not None.
         """
-        size = VALUE_BYTES * len(row) + sum([len(value) for value in row if type(value) is str])
+        size = VALUE_BYTES * len(row) + sum([len(value) for value in row if type(value) in (str, bytes)])
         if size * 16 > self._max_bytes or not self._most:
             return
         key = hash(row)

@@ -1,6 +1,7 @@
 """What a prediction costs, measured when a version is loaded, and what follows from it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,21 @@ ROUNDS = 60
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds: of a call of one row, of each further row, and of joining a request with others."""
+    """Seconds: of a call of one row, of each further row, of joining a request with others, of a pixel too many."""
 
     one_s: float
     row_s: float
     join_s: float
+    pixel_s: float = 0.0
+    """Of each pixel, or byte of its file, that an image has beyond the example's."""
 
     def of(self, rows: int) -> float:
         """Seconds that one call of so many rows takes."""
         return self.one_s + (rows - 1) * self.row_s
+
+    def rows_worth(self, pixels: int) -> int:
+        """How many rows take as long as so many pixels beyond the example's."""
+        return math.ceil(pixels * self.pixel_s / max(self.row_s, 1e-9))
 
     @property
     def joins(self) -> bool:
@@ -54,6 +61,11 @@ def measure(predict: Predict, rows: Sequence[Any], join_s: float) -> Cost:
     one_s = _fastest_s(predict, list(rows[:1]))
     batch_s = _fastest_s(predict, list(rows[:BATCH]))
     return Cost(one_s, max(0.0, batch_s - one_s) / (BATCH - 1), join_s)
+
+
+def measure_pixel(predict: Predict, usual: Any, larger: Any, pixels: int) -> float:
+    """Seconds of each pixel, by two rows whose images are so many pixels apart."""
+    return max(0.0, _fastest_s(predict, [larger]) - _fastest_s(predict, [usual])) / pixels
 
 
 def _fastest_s(predict: Predict, rows: list[Any]) -> float:

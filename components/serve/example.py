@@ -1,8 +1,12 @@
 """A row that a model could be asked about: for warming up, for measurements, and for the first try with curl."""
 
+import base64
 import math
 from datetime import datetime, timezone
 
+import numpy as np
+
+from components.features import png
 from components.features.category import Category
 from components.features.columns import Column
 from components.features.declaration import Moments, Vocabulary
@@ -22,7 +26,17 @@ def example(transform: Transform, time_s: int | None = None) -> dict[str, JsonVa
     """
     noon = NOON if time_s is None else f"{datetime.fromtimestamp(time_s, timezone.utc).date()}T12:00:00"
     columns = {name: transform.data.columns[name] for name in transform.source_columns}
-    return {name: _value(column, _learned(transform, name), noon) for name, column in columns.items()}
+    return {
+        name: _image(transform.image_shape)
+        if column.type == "image"
+        else _value(column, _learned(transform, name), noon)
+        for name, column in columns.items()
+    }
+
+
+def _image(shape: tuple[int, ...]) -> str:
+    """A grey image in base64."""
+    return base64.b64encode(png.encode(np.full(shape, 128, np.uint8))).decode()
 
 
 def _learned(transform: Transform, column: str) -> JsonValue | None:

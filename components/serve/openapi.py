@@ -17,13 +17,14 @@ VALUES: dict[ColumnType, Json] = {
     "float": {"type": ["number", "null"]},
     "boolean": {"type": ["boolean", "null"]},
     "timestamp": {"type": ["string", "null"], "pattern": TIMESTAMP},
+    "image": {"type": ["string", "null"], "contentEncoding": "base64", "contentMediaType": "image/png"},
 }
 ERRORS = {
     "400": "the request is wrong; `error` names the field and the reason",
     "404": "there is no such model, version or path",
     "405": "the method is not for this path",
     "408": "the request did not come in time",
-    "413": "the body is too large",
+    "413": "the body is too large, or its images are",
     "415": "the body is compressed",
     "431": "the headers are too large",
     "500": "the server failed",

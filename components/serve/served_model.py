@@ -1,19 +1,23 @@
 """One loaded version of a model: rows in, predictions out."""
 
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from components import artifacts
 from components.errors import UserError
+from components.features.png import ImageError
 from components.features.reader import InstanceReader
 from components.predictor.predictor import Predictor
-from components.serve.batching import Batcher
+from components.serve.answers import bad_request
+from components.serve.batching import Batcher, RowError
 from components.serve.cache import Cache, Row
 from components.serve.config import Serve, read_lineage, read_serve
-from components.serve.cost import BATCH, Cost, measure
+from components.serve.cost import BATCH, Cost, measure, measure_pixel
 from components.serve.counters import Counters
 from components.serve.example import JsonValue, example
+from components.serve.images import Images
 from components.serve.limits import Limits
 from components.store import CHECKSUMS, Version, verify
 
@@ -63,7 +67,9 @@ class ServedModel:
         self.data = self.predictor.transform.data
         self.reader = InstanceReader(self.data, self.names)
         self.example: dict[str, JsonValue] = example(self.predictor.transform, self.trained_until)
-        cost = self._measure(join_s)
+        rows = self.reader.from_json([self.example] * BATCH)
+        self._images = Images(self.names, self.data, rows[0]) if self.predictor.transform.pixels else None
+        cost = self._measure(rows, join_s)
         self.batcher = Batcher(self._predict_here, self._predict_there, cost, limits, counters)
         self.cache = Cache(self.settings.cache_entries)
         self._remembers_one = bool(self.settings.cache_entries) and HITS * cost.one_s > LOOKUP_S
@@ -79,24 +85,34 @@ class ServedModel:
         """The classes whose probabilities a prediction holds; empty where it is one number."""
         return self.predictor.classes if self.predictor.task == "multiclass" else ()
 
-    async def predict(self, rows: list[Row]) -> list[Any]:
+    def predict(self, rows: list[Row]) -> Coroutine[Any, Any, list[Any]]:
         """The predictions of one request's rows: a number each, or the classes' probabilities.
 
         Args:
             rows: as `reader` gives them; one at least.
 
         Raises:
-            RefusalError: the queue is full, or the prediction did not come in time.
+            RefusalError: the queue is full, the prediction did not come in time, or an image cannot be read.
         """
+        return self._predicted(rows) if self._images is None else self._of_images(rows, self._images)
+
+    async def _of_images(self, rows: list[Row], images: Images) -> list[Any]:
+        pixels = images.extra(rows)
+        try:
+            return await self._predicted(rows, pixels)
+        except RowError as error:
+            raise bad_request(f"row {rows.index(error.row)}: {error.reason}") from None
+
+    async def _predicted(self, rows: list[Row], pixels: int = 0) -> list[Any]:
         if not (self._remembers_one if len(rows) == 1 else self._remembers_many):
-            return await self.batcher.predict(rows)
+            return await self.batcher.predict(rows, pixels)
         known = [self.cache.get(row) for row in rows]
         missing = [row for row, prediction in zip(rows, known) if prediction is None]
         self.counters.cache_hits += len(rows) - len(missing)
         if not missing:
             return known
         self.counters.cache_misses += len(missing)
-        predicted = await self.batcher.predict(missing)
+        predicted = await self.batcher.predict(missing, pixels)
         for row, prediction in zip(missing, predicted):
             self.cache.put(row, prediction)
         if len(missing) == len(rows):
@@ -114,17 +130,26 @@ class ServedModel:
         self.batcher.close()
 
     def _predict_here(self, rows: list[Row]) -> list[Any]:
-        predictions: list[Any] = self.predictor.predict_rows(rows).tolist()
-        return predictions
+        return self._predict(self.predictor, rows)
 
     def _predict_there(self, rows: list[Row]) -> list[Any]:
-        predictions: list[Any] = self._thread_predictor.predict_rows(rows).tolist()
-        return predictions
+        return self._predict(self._thread_predictor, rows)
 
-    def _measure(self, join_s: float) -> Cost:
-        rows = self.reader.from_json([self.example] * BATCH)
+    def _predict(self, predictor: Predictor, rows: list[Row]) -> list[Any]:
+        try:
+            predictions: list[Any] = predictor.predict_rows(rows).tolist()
+            return predictions
+        except ImageError as error:
+            found = self._images.unreadable(rows) if self._images else None
+            raise found or error from None
+
+    def _measure(self, rows: list[Row], join_s: float) -> Cost:
         self._predict_there(rows)
-        return measure(self._predict_here, rows, join_s)
+        cost = measure(self._predict_here, rows, join_s)
+        if self._images is None:
+            return cost
+        probe, pixels = self._images.probe()
+        return replace(cost, pixel_s=measure_pixel(self._predict_here, rows[0], probe, pixels))
 
 
 def _serving(folder: Path) -> Path:

@@ -23,6 +23,7 @@ LEGAL: Mapping[ColumnType, frozenset[str]] = {
     "float": frozenset((*_FLOATS, *_INTEGERS)),
     "boolean": frozenset(("BOOL",)),
     "timestamp": frozenset(("BYTES",)),
+    "image": frozenset(("BYTES",)),
 }
 """Datatypes that a column takes; timestamps are ISO 8601 text."""
 METADATA: Mapping[ColumnType, str] = {
@@ -31,6 +32,7 @@ METADATA: Mapping[ColumnType, str] = {
     "float": "FP64",
     "boolean": "BOOL",
     "timestamp": "BYTES",
+    "image": "BYTES",
 }
 """The datatype that a column has by itself."""
 
@@ -45,13 +47,14 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True):
     data: list[Any] | UnsetType | None = UNSET
 
 
-def values(tensor: Tensor, binary: memoryview, max_instances: int) -> tuple[list[Any], memoryview]:
+def values(tensor: Tensor, binary: memoryview, max_instances: int, column: ColumnType) -> tuple[list[Any], memoryview]:
     """The values of a tensor of shape (n,) or (n, 1), None where missing.
 
     Args:
         tensor: the description.
         binary: the bytes behind the JSON that no tensor before this one took.
         max_instances: of one request.
+        column: type of the column; images stay bytes, which are text otherwise.
 
     Returns:
         the values, and the bytes that are left.
@@ -70,7 +73,7 @@ def values(tensor: Tensor, binary: memoryview, max_instances: int) -> tuple[list
             f"binary_data_size of {tensor.name} is {_shown(size)}, and {len(binary)} bytes are left behind the JSON; "
             "send the header Inference-Header-Content-Length and sizes that add up"
         )
-    return _binary_values(tensor, bytes(binary[:size]), rows), binary[size:]
+    return _binary_values(tensor, bytes(binary[:size]), rows, column), binary[size:]
 
 
 def _rows(tensor: Tensor, max_instances: int) -> int:
@@ -93,8 +96,8 @@ def _json_values(tensor: Tensor, rows: int) -> list[Any]:
     return data
 
 
-def _binary_values(tensor: Tensor, raw: bytes, rows: int) -> list[Any]:
-    found = _texts(tensor, raw) if tensor.datatype == "BYTES" else _numbers(tensor, raw)
+def _binary_values(tensor: Tensor, raw: bytes, rows: int, column: ColumnType) -> list[Any]:
+    found = _bytes(tensor, raw, column == "image") if tensor.datatype == "BYTES" else _numbers(tensor, raw)
     if len(found) != rows:
         raise bad_request(f"{tensor.name} has {len(found)} values, but its shape is {tensor.shape}; they must agree")
     return found
@@ -112,17 +115,17 @@ def _numbers(tensor: Tensor, raw: bytes) -> list[Any]:
     return [None if value == MISSING_INTEGER else value for value in found]
 
 
-def _texts(tensor: Tensor, raw: bytes) -> list[str | None]:
-    """Each value is its length, 4 bytes little-endian, and that many bytes of UTF-8."""
-    found: list[str | None] = []
+def _bytes(tensor: Tensor, raw: bytes, are_images: bool) -> list[str | bytes | None]:
+    """Each value is its length, 4 bytes little-endian, and that many bytes, of UTF-8 unless it is an image."""
+    found: list[str | bytes | None] = []
     start = 0
     try:
         while start < len(raw):
             (length,) = struct.unpack_from("<I", raw, start)
-            text = raw[start + 4 : start + 4 + length]
-            if len(text) < length:
+            value = raw[start + 4 : start + 4 + length]
+            if len(value) < length:
                 raise struct.error
-            found.append(text.decode() or None)
+            found.append((value if are_images else value.decode()) or None)
             start += 4 + length
     except struct.error:
         raise bad_request(f"{tensor.name} ends within a value; each is 4 bytes of length and that many bytes") from None

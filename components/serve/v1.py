@@ -52,10 +52,14 @@ class PredictV1:
             return self._exactly(body)
         if request.inputs is UNSET:
             requests.check_count(len(request.instances), self._most)
-            return reader.rows(request.instances), lambda index: reader.instance(request.instances[index])
+            try:
+                rows: list[Row] = reader.rows(request.instances)
+            except ValueError:
+                return self._exactly(body)
+            return rows, lambda index: reader.instance(request.instances[index])
         requests.refuse_long_columns(msgspec.structs.astuple(request.inputs), self._most)
         try:
-            rows: list[Row] = reader.rows_of_columns(request.inputs)
+            rows = reader.rows_of_columns(request.inputs)
         except ValueError:
             return self._exactly(body)
         requests.check_count(len(rows), self._most)

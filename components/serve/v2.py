@@ -2,7 +2,7 @@
 
 Tensors come as JSON or, with the binary tensor extension, as bytes behind the JSON, whose length the header
 `Inference-Header-Content-Length` tells. A column that is left out is missing in all rows; null in JSON, NaN, the
-smallest INT64 and empty BYTES are missing values.
+smallest INT64 and empty BYTES are missing values. Images are BYTES: base64 in JSON, the file itself in binary.
 """
 
 import difflib
@@ -101,7 +101,7 @@ class InferV2:
                 raise bad_request(
                     f"the datatype of {tensor.name} is {tensor.datatype[:80]}; it must be {' or '.join(sorted(legal))}"
                 )
-            columns[tensor.name], binary = values(tensor, binary, self.model.settings.max_instances)
+            columns[tensor.name], binary = values(tensor, binary, self.model.settings.max_instances, column.type)
         if binary:
             raise bad_request(f"{len(binary)} bytes are left behind the tensors; binary_data_size must add up")
         return columns

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from components.learning.config import Network
+from components.learning.fitting import Fitting
 from components.schema import Section
 from components.train.tfjob_config import TFJobSettings
 
@@ -12,25 +13,7 @@ SPREAD = ("multi_worker", "parameter_server")
 """Strategies with several processes."""
 
 
-class Budget(Section):
-    """What one training may use; where one is used up, the best weights so far are kept."""
-
-    max_minutes: float | None = Field(None, gt=0, description="minutes of training and validation; null: no limit")
-    max_examples: int | None = Field(None, ge=1, description="examples seen, each time counted; null: no limit")
-    max_cost: float | None = Field(None, gt=0, description="cost at the prices below; null: no limit")
-    core_hour: float = Field(0.0, ge=0, description="price of a processor core for an hour, in your currency")
-    accelerator_hour: float = Field(0.0, ge=0, description="price of a GPU or TPU for an hour, in the same currency")
-
-    @model_validator(mode="after")
-    def _check(self) -> "Budget":
-        if self.max_cost is not None and not self.core_hour + self.accelerator_hour:
-            raise ValueError(
-                f"max_cost is {self.max_cost:g}, but nothing has a price; set core_hour or accelerator_hour"
-            )
-        return self
-
-
-class Train(Section):
+class Train(Fitting):
     """How the network is fitted: where, how fast, for how long."""
 
     strategy: Literal["auto", "single", "mirrored", "multi_worker", "parameter_server", "tpu"] = Field(
@@ -46,15 +29,6 @@ class Train(Section):
         1, ge=1, le=1000, description="processes that train; the last resort where one machine is not enough"
     )
     parameter_servers: int = Field(1, ge=1, le=1000, description="processes that hold weights (parameter_server only)")
-    batch_size: int | None = Field(
-        None,
-        ge=1,
-        le=1_048_576,
-        description="examples per step and replica; null: about 200 steps an epoch, from 16 to 1024 each. With more "
-        "replicas a step takes more examples and an epoch fewer steps",
-    )
-    epochs: int = Field(50, ge=1, le=10_000, description="most epochs; training usually ends before")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size at the beginning of a cold start")
     warm_learning_rate: float = Field(5e-4, gt=0, le=1, description="the same where training starts from a base")
     changed_network: Literal["cold", "refuse"] = Field(
         "cold",
@@ -76,26 +50,8 @@ class Train(Section):
         description="what the step size is multiplied by with n replicas: 1, the root of n (for Adam, Malladi et al. "
         "2022, arXiv:2205.10287) or n (for SGD, Goyal et al. 2017, arXiv:1706.02677)",
     )
-    patience: int = Field(2, ge=1, le=1000, description="epochs without improvement after which training stops")
     target_metric: float | None = Field(
         None, description="value of the validation metric that is good enough to stop; null: none"
-    )
-    budget: Budget = Field(default_factory=Budget)
-    refit: bool = Field(
-        True,
-        description="whether, once the best epoch is known, training starts over with the validation examples added",
-    )
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of the initial weights and of the order of the examples")
-    deterministic: bool = Field(
-        False, description="whether the same seed gives the same weights bit for bit; slower, one process only"
-    )
-    checkpoint_minutes: float = Field(5, gt=0, le=1440, description="minutes between two checkpoints")
-    cache: Literal["auto", "memory", "disk", "none"] = Field(
-        "auto",
-        description="where parsed examples are kept from epoch to epoch; auto: in memory where they fit, else nowhere",
-    )
-    cache_memory_share: float = Field(
-        0.25, gt=0, le=0.9, description="share of the memory that the cached examples of a process may take"
     )
     precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
         "float32",

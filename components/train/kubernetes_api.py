@@ -129,8 +129,8 @@ class Cluster:
         with self._refusing("delete TFJobs"):
             try:
                 self._ask(
-                    self._custom.delete_namespaced_custom_object,
-                    **self._kind, name=name, propagation_policy="Foreground", outage_s=outage_s,
+                    self._custom.delete_namespaced_custom_object, outage_s,
+                    **self._kind, name=name, propagation_policy="Foreground",
                 )  # fmt: skip
             except ApiException as error:
                 if error.status != 404:
@@ -211,7 +211,7 @@ class Cluster:
                 raise
         return found
 
-    def _ask(self, call: Callable[..., Any], outage_s: float | None = None, **arguments: Any) -> Any:
+    def _ask(self, call: Callable[..., Any], outage_s: float | None = None, /, **arguments: Any) -> Any:
         began, pause_s = time.monotonic(), FIRST_PAUSE_S
         limit_s = OUTAGE_S if outage_s is None else outage_s
         while True:

@@ -44,6 +44,7 @@ class Paths:
         """What a process computes with."""
         return self.scratch / "arithmetic.json"
 
-    def cached(self, process: int, parts: tuple[str, ...]) -> Path:
-        """Examples that a process keeps on disk."""
-        return self.scratch / "cache" / f"{process}-{'-'.join(parts)}"
+    @property
+    def cache(self) -> Path:
+        """Examples that processes keep on disk."""
+        return self.scratch / "cache"

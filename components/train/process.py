@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,13 +19,14 @@ from components.learning.course import Budget, Fitted, Schedule
 from components.learning.fit import Fit
 from components.learning.legacy_keras import tf, tf_keras
 from components.learning.loop import Arithmetic, Loop, loop
+from components.learning.material import Materials
 from components.learning.networks import NetworkSpec
 from components.learning.objective import METRICS
 from components.learning.place import Place
 from components.learning.processors import available_cores
 from components.learning.tensorboard import Watcher
+from components.learning.termination import Termination
 from components.train.config import Train, TrainConfig
-from components.train.material import Materials
 from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -70,27 +70,12 @@ def train_process(paths: Paths, config: TrainConfig) -> None:
         tf.config.experimental.enable_op_determinism()
     here = place.take(kind)
     log.info("strategy %s: %s; %d replicas in %d processes", kind, reason, here.replicas, here.share.processes)
-    with _Told() as told:
+    with Termination() as told:
         trained = _Training(paths, config, here, told)
         fitted = trained.run()
     if here.is_chief:
         trained.write(fitted, reason)
     here.agree(True)  # a chief that is killed while it writes takes the others with it, and all are tried again
-
-
-class _Told:
-    """Whether SIGTERM came, from `with` to the end of its block."""
-
-    def __enter__(self) -> Callable[[], bool]:
-        self._came = False
-        self._before = signal.signal(signal.SIGTERM, self._note)
-        return lambda: self._came
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def _note(self, *_: object) -> None:
-        self._came = True
 
 
 class _Training:
@@ -102,7 +87,9 @@ class _Training:
         self._transform = Transform.read(paths.examples)
         self._start = choose_start(config, self._examples, paths.base)
         log.info("%s start: %s", self._start.kind, self._start.reason)
-        self._materials = Materials(paths, self._examples, config.train, here)  # begins to read
+        beside = here.share.processes if config.train.launch == "local" else 1
+        # Begins to read.
+        self._materials = Materials(paths.examples, self._examples, config.train, here, paths.cache, beside)
         tf_keras.utils.set_random_seed(config.train.seed + 1)  # with 0, tf.data cannot take a tensor as seed
         self._network, self._layers = _network(self._start, self._transform, paths.base)
         self._rate = _learning_rate(config.train, self._start) * rate_factor(config.train, here.replicas)
@@ -154,14 +141,8 @@ class _Training:
         return Schedule(train.epochs, self._rate, train.patience, train.target_metric, train.refit)
 
     def _budget(self) -> Budget:
-        budget, processes = self._train.budget, self._train.process_count
-        seconds = None if budget.max_minutes is None else budget.max_minutes * 60
-        machines = 1 if self._train.launch == "local" else processes
-        cores = available_cores() * machines
-        per_hour = budget.core_hour * cores + budget.accelerator_hour * self._accelerators(machines)
-        if budget.max_cost is not None and not per_hour:
-            raise UserError("train.budget.max_cost is set, but what trains here has no price; set core_hour")
-        return Budget(seconds, budget.max_examples, budget.max_cost, per_hour)
+        machines = 1 if self._train.launch == "local" else self._train.process_count
+        return self._train.budget.limits(available_cores() * machines, self._accelerators(machines))
 
     def _accelerators(self, machines: int) -> int:
         """Of all machines; with parameter servers the workers have them, and not this process."""

@@ -1,25 +1,19 @@
 """Trains the network on the examples, from the base's weights where there is a base that fits."""
 
-import contextlib
-import fcntl
-import hashlib
-import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from components import artifacts
 from components.errors import UserError
+from components.learning import training_folder
 from components.schema import canonical_json
 from components.train.config import TrainConfig
 from components.train.paths import Paths
 
-log = logging.getLogger(__name__)
-CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
-OF_NO_CONSEQUENCE = ("budget", "cache", "cache_memory_share", "checkpoint_minutes", "launch", "tfjob")
-"""Keys of `train` that change no weight: with more memory or money a training goes on from where it had too little."""
+OF_NO_CONSEQUENCE = (*training_folder.OF_NO_CONSEQUENCE, "launch", "tfjob")
+"""Keys of `train` that change no weight."""
 
 
 def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Path) -> None:
@@ -39,34 +33,17 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         UserError: there are no examples to train on or to validate with, or it cannot be trained as configured.
         PreemptedError: the process was told to end; the checkpoint is saved.
     """
-    with artifacts.recorded("train", work, [examples], model) as details, artifacts.atomic_folder(model) as folder:
+    scratch = work / training_folder.CHECKPOINTS / digest(examples, base, config)
+    with (
+        artifacts.recorded("train", work, [examples], model) as details,
+        training_folder.kept_while_made(scratch),
+        artifacts.atomic_folder(model) as folder,
+    ):
         _check(artifacts.Examples.read(examples))
-        scratch = work / CHECKPOINTS / digest(examples, base, config)
-        logs = artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD
-        paths = Paths(examples, base, scratch, logs)
-        with _alone(scratch):
-            _train(paths, config)
-            shutil.copytree(paths.result, folder, dirs_exist_ok=True)
+        paths = Paths(examples, base, scratch, artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD)
+        _train(paths, config)
+        shutil.copytree(paths.result, folder, dirs_exist_ok=True)
         details.update(artifacts.read_json(folder / artifacts.TRAINING))
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _alone(scratch: Path) -> Iterator[None]:
-    """Holds the folder of a training while the block runs; the lock ends with the process, however that ends.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another run is at this very training, in {scratch}; wait for it or stop it") from None
-        except OSError as error:
-            log.warning("%s cannot be locked (%s): see to it that no other run is at this training", scratch, error)
-        yield
 
 
 def _check(examples: artifacts.Examples) -> None:
@@ -110,16 +87,4 @@ def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:
     """The digest of all that a training depends on."""
     described = config.model_dump(mode="json", exclude={"train": set(OF_NO_CONSEQUENCE)})
-    found = hashlib.sha256(canonical_json(described).encode())
-    for folder in (examples, base):
-        for path in _identifying(folder):
-            found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
-            if path.suffix == ".json":
-                found.update(path.read_bytes())
-    return found.hexdigest()[:32]
-
-
-def _identifying(folder: Path) -> Iterator[Path]:
-    """The files of an artifact that are the same whenever it is made of the same; not the records, which tell times."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return (path for path in files if artifacts.RECORDS not in path.relative_to(folder).parts)
+    return training_folder.digest(canonical_json(described), examples, base)

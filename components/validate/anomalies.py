@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from components.validate.config import ValidateConfig
-from components.validate.statistics import Numbers, Summary, Tokens
+from components.validate.statistics import Images, Numbers, Summary, Tokens
 
 MIN_ROWS = 100
 """Fewer new rows than that are not judged by themselves, because shares of few rows say little."""
@@ -77,6 +77,7 @@ def _absent_classes(config: ValidateConfig, counts: Mapping[str, int]) -> Iterat
 
 
 def _only(summary: Summary) -> str:
+    assert not isinstance(summary, Images)  # which no label is
     return f"{summary.min:g}" if isinstance(summary, Numbers) else next(iter(summary.counts()))
 
 
@@ -114,7 +115,7 @@ def _against(config: ValidateConfig, fresh: Summaries, baseline: Mapping[str, An
             continue
         if isinstance(new, Numbers):
             yield from _far_outside(name, new, old)
-        elif can_be_unseen(old, new):
+        elif isinstance(new, Tokens) and can_be_unseen(old, new):
             yield from _unseen(name, new, old, config.validate_.max_unseen)
 
 

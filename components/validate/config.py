@@ -73,12 +73,13 @@ class ValidateConfig(Section):
     def compared_columns(self) -> tuple[str, ...]:
         """The columns in which drift is measured: those that a feature reads, and the label.
 
-        Timestamps are left out, because they always move; so is a key that only names rows, which no feature reads.
+        Timestamps are left out, because they always move, and images, because no two are alike; so is a key that only
+        names rows, which no feature reads.
         """
         return tuple(
             name
             for name, column in self.data.columns.items()
-            if name == self.data.label or (name in self.read_columns and column.type != "timestamp")
+            if name == self.data.label or (name in self.read_columns and column.type not in ("timestamp", "image"))
         )
 
     def drift_limit(self, column: str) -> float:

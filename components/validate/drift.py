@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from components.validate.config import ValidateConfig
-from components.validate.statistics import Summary, Tokens
+from components.validate.statistics import Images, Numbers, Summary
 
 MIN_ROWS = 100
 MIN_EXPECTED_ROWS = 5
@@ -130,12 +130,13 @@ def _rows(baseline: Mapping[str, Any], is_label: bool) -> int:
 
 
 def _numeric(baseline: Mapping[str, Any], current: Summary) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    assert not isinstance(current, Tokens)
+    assert isinstance(current, Numbers)
     edges = baseline["edges"]
     return {"edges": edges}, np.asarray(baseline["shares"]), current.histogram(edges)
 
 
 def _categorical(baseline: Mapping[str, Any], current: Summary) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    assert not isinstance(current, Images)
     counts = current.counts()
     total = sum(counts.values())
     frequent = [share * total >= MIN_EXPECTED_ROWS for share in baseline["shares"]]

@@ -3,7 +3,7 @@
 `statistics.json` holds `rows`, `labelled`, `label` (the column's name) and `columns`: for each declared column, except
 a key of one column,
 
-    type, rows, missing (share), kind
+    type, rows, missing (share), kind        kind "image" has no more
     mean, std, min, max                      integer, float and timestamp (seconds since 1970)
     edges, shares                            kind "numeric": n inner edges and n + 1 shares; the outer bins are open
     distinct, labels, shares, rest, others   kind "category"
@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.features.columns import Data
+from components.features.columns import IMAGE_ROWS, Data
 
 SAMPLE_ROWS = 200_000
 BATCH_ROWS = 131_072
@@ -152,7 +152,43 @@ class Tokens:
         return described | _describe_counts(self.counts())
 
 
-Summary = Numbers | Tokens
+class Images:
+    """A summary of a column of images: how many there are."""
+
+    constant = False
+    """Nobody compares them."""
+
+    def __init__(self, kind: str) -> None:
+        self.type = kind
+        self.rows = 0
+        self.count = 0
+
+    def add(self, values: pa.Array, _chosen: np.ndarray) -> None:
+        """Adds values."""
+        self._add(len(values), values.null_count)
+
+    def add_file(self, file: pq.ParquetFile, name: str) -> None:
+        """Adds a column of a file; images are only read where the file does not tell how many are missing."""
+        place = file.schema_arrow.get_field_index(name)  # no column is nested, so that it is the column's place too
+        for group in range(file.num_row_groups):
+            described = file.metadata.row_group(group)
+            known = described.column(place).statistics
+            if known is not None and known.has_null_count:
+                self._add(described.num_rows, known.null_count)
+            else:
+                for batch in file.iter_batches(IMAGE_ROWS, [group], [name]):
+                    self._add(batch.num_rows, batch.column(0).null_count)
+
+    def _add(self, rows: int, missing: int) -> None:
+        self.rows += rows
+        self.count += rows - missing
+
+    def describe(self) -> dict[str, Any]:
+        """The column's part of `statistics.json`."""
+        return {"type": self.type, "rows": self.rows, "missing": _missing(self), "kind": "image"}
+
+
+Summary = Numbers | Tokens | Images
 
 
 def summarize(paths: Sequence[Path], data: Data) -> dict[str, Summary]:
@@ -167,11 +203,15 @@ def summarize(paths: Sequence[Path], data: Data) -> dict[str, Summary]:
     share = SAMPLE_ROWS / max(sum(pq.read_metadata(path).num_rows for path in paths), 1)
     random = np.random.default_rng(0)
     summaries = {name: summary_of(name, data) for name in data.columns if data.key != (name,)}
+    images = {name: summary for name, summary in summaries.items() if isinstance(summary, Images)}
+    others = {name: summary for name, summary in summaries.items() if name not in images}
     for path in paths:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(summaries)):
+            for name, counted in images.items():
+                counted.add_file(file, name)
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(others)):
                 chosen = random.random(batch.num_rows) < share
-                for name, summary in summaries.items():
+                for name, summary in others.items():
                     summary.add(batch.column(name), chosen)
     return summaries
 
@@ -179,6 +219,8 @@ def summarize(paths: Sequence[Path], data: Data) -> dict[str, Summary]:
 def summary_of(name: str, data: Data) -> Summary:
     """An empty summary of a column, of the kind that suits it."""
     kind = data.columns[name].type
+    if kind == "image":
+        return Images(kind)
     is_class = name == data.label and data.task != "regression"
     return Tokens(kind) if is_class or kind in ("string", "boolean") else Numbers(kind)
 

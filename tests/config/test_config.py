@@ -84,6 +84,7 @@ def test_the_schema_describes_every_key() -> None:
         ("evaluate.slices=[carrier]", "carrier"),
         ("validate.drift_limits={y: 0.2}", "validate.drift_limits names y"),
         ("compress.recipes=[float8]", "compress.recipes"),
+        ("compress.recipes=[int8]", "compress.recipes is int8, without float32"),
         ("name=Späti", "name is"),
         ("name=python3-model", "KFP's local runner replaces the text python3"),
         ("train=5", "train is 5; it must be"),

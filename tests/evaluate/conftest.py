@@ -115,7 +115,10 @@ class Room:
     def variant(self, recipe: str, weights: tuple = GOOD, padding: int = 0) -> Path:
         folder = self.root / f"variant-{recipe}"
         self.serving_artifact(folder / "serving", recipe, weights, padding)
-        artifacts.write_json(folder / "variant.json", {"recipe": recipe})
+        made = {"seconds": 1.5, "examples": 0, "cost": None}
+        artifacts.write_json(
+            folder / "variant.json", {"recipe": recipe, "sparsity": 0.25, "parameters": 2, "made": made}
+        )
         record = artifacts.Record(f"compress-{recipe}", "other", 0.0, status="done")
         artifacts.write_json(folder / "records" / f"compress-{recipe}.json", vars(record))
         return folder
@@ -143,6 +146,8 @@ class Room:
 def room(tmp_path, litert, monkeypatch) -> Room:
     monkeypatch.setenv(artifacts.RUN_VARIABLE, "test")
     monkeypatch.setattr("components.evaluate.latency.ROUND_S", 0.005)
+    # A process for each variant takes longer than all the rest; tests/evaluate/test_memory.py starts them.
+    monkeypatch.setattr("components.evaluate.measure.memory_bytes", lambda serving, instances: 1_000_000)
     return Room(tmp_path, litert)
 
 

@@ -2,16 +2,18 @@
 
 import pytest
 
-from components.evaluate.choose import Reference, Variant, choose, failures, reason, shown
-from components.evaluate.config import Evaluate
+from components.evaluate.choose import choose, reason
 from components.evaluate.latency import Speed
+from components.evaluate.variant import Size, Variant
 
-NO_REFERENCE = Reference(constant=0.5, variant=None, serving=None)
 
-
-def variant(recipe: str, size: int = 1000, p50_us: float = 10.0, failed: bool = False, **metrics: float) -> Variant:
-    metrics = metrics or {"auc": 0.7}
-    return Variant(recipe, size, size, metrics, Speed(p50_us, 2 * p50_us, 1e5), ["it failed"] if failed else [])
+def variant(
+    recipe: str, size: int = 1000, p50_us: float = 10.0, failed: bool = False, price: float = 1.0, **metrics: float
+) -> Variant:
+    speed = Speed(p50_us, 2 * p50_us, 1e5)
+    made = Variant(recipe, Size(size, size, size, None), speed, price, metrics or {"auc": 0.7})
+    made.failures = ["it failed"] if failed else []
+    return made
 
 
 def test_the_smallest_is_taken():
@@ -41,32 +43,21 @@ def test_the_fastest_is_taken_unless_the_difference_is_noise():
     assert choose([slow, fast, nearly], "auc", "latency").recipe == "dynamic"
 
 
-def test_no_better_than_a_constant_fails_without_a_threshold():
-    (sentence,) = failures(variant("float32", auc=0.5), "auc", NO_REFERENCE, Evaluate())
-    assert sentence == "auc 0.5000 is no better than the 0.5000 of the best constant prediction"
-    assert failures(variant("float32", auc=0.5), "auc", NO_REFERENCE, Evaluate(min_quality=0.4)) == []
+@pytest.mark.parametrize("objective, chosen", [("size", "small"), ("latency", "fast"), ("cost", "cheap")])
+def test_the_objective_says_what_cheapest_means(objective, chosen):
+    variants = [
+        variant("small", 100, p50_us=30, price=3),
+        variant("fast", 300, p50_us=10, price=2),
+        variant("cheap", 200, p50_us=20, price=1),
+    ]
+    assert choose(variants, "auc", objective).recipe == chosen
 
 
-@pytest.mark.parametrize("value, fails", [(0.6951, False), (0.6949, True)])
-def test_the_loss_of_auc_is_a_difference(value, fails):
-    reference = Reference(constant=0.5, variant=None, serving=0.7)
-    assert bool(failures(variant("int8", auc=value), "auc", reference, Evaluate(max_loss=0.005))) == fails
-
-
-@pytest.mark.parametrize("value, fails", [(10.04, False), (10.06, True)])
-def test_the_loss_of_an_error_is_a_share(value, fails):
-    reference = Reference(constant=20.0, variant=10.0, serving=None)
-    found = failures(variant("int8", rmse=value), "rmse", reference, Evaluate(max_variant_loss=0.005))
-    said = "rmse 10.06 is 0.60% worse than the 10 of the float32 variant, more than evaluate.max_variant_loss 0.005"
-    assert found == ([said] if fails else [])
-
-
-def test_every_failed_check_has_its_sentence():
-    section = Evaluate.model_validate({"min_quality": 0.9, "limits": {"size_bytes": 10, "latency_p99_ms": 0.001}})
-    reference = Reference(constant=0.5, variant=0.8, serving=0.8)
-    found = failures(variant("int8", auc=0.7), "auc", reference, section)
-    assert [key for sentence, key in zip(found, ("min_quality", "max_loss", "max_variant_loss", "size_bytes", "p99_ms"))
-            if key in sentence] == ["min_quality", "max_loss", "max_variant_loss", "size_bytes", "p99_ms"]  # fmt: skip
+def test_of_nearly_equal_prices_the_better_is_taken():
+    variants = [variant("int8", price=1.0, auc=0.70), variant("dynamic", price=1.04, auc=0.71)]
+    assert choose(variants, "auc", "cost").recipe == "dynamic"
+    variants[1].cost_per_million = 1.06
+    assert choose(variants, "auc", "cost").recipe == "int8"
 
 
 @pytest.mark.parametrize(
@@ -92,11 +83,11 @@ def test_the_reason_for_latency_and_for_one_variant():
     assert sentence.startswith("int8 (23 µs) is the only variant that passes: auc 0.7000")
 
 
+def test_the_reason_for_cost():
+    sentence = reason([variant("int8", price=0.000412)], variant("int8", price=0.000412), "auc", "cost", None)
+    assert sentence.startswith("int8 (0.000412 for a million predictions) is the only variant that passes")
+
+
 def test_the_reason_of_a_refusal_names_every_failure():
     sentence = reason([variant("float32", failed=True), variant("int8", failed=True)], None, "auc", "size", None)
     assert sentence == "no variant passes: float32: it failed; int8: it failed"
-
-
-@pytest.mark.parametrize("value, text", [(0.70512, "0.7051"), (0.0, "0.0000"), (1234.567, "1235"), (0.00004, "4e-05")])
-def test_metrics_are_shown_with_the_digits_that_matter(value, text):
-    assert shown(value) == text

@@ -1,6 +1,9 @@
 """What evaluate decides, and what it leaves for deploy and the report."""
 
+import gzip
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +14,10 @@ from sklearn.metrics import roc_auc_score
 from components import artifacts
 from components.errors import UserError
 from components.evaluate.evaluate import kfp_metrics
+from components.evaluate.latency import Speed
+
+UNCOMPARED = {"loss": None, "slice_loss": None}
+MORE_NOISE = ((2.0,), (0.4,))
 
 
 def heldout(room) -> pa.Table:
@@ -27,7 +34,7 @@ def test_takes_the_smallest_variant_that_passes(room):
 
 def test_the_chosen_folder_is_the_variant_and_the_evaluation(room):
     variant = room.variant("dynamic")
-    evaluation = room.evaluate(variant)
+    evaluation = room.evaluate(variant, limits=UNCOMPARED)
     of_variant = {path.relative_to(variant) for path in variant.rglob("*") if path.is_file()}
     of_chosen = {path.relative_to(room.chosen) for path in room.chosen.rglob("*") if path.is_file()}
     added = {path.as_posix() for path in of_chosen - of_variant}
@@ -44,7 +51,7 @@ def test_the_chosen_variants_first_predictions_are_kept(room, weights, rows):
     labels = pa.array([None] * 10 + table["late"].to_pylist()[10:], pa.int64())
     room.heldout(table.set_column(3, "late", labels))
     chosen = room.variant("dynamic", weights["slightly worse"])
-    room.evaluate(room.variant("float32", padding=9000), chosen, max_variant_loss=1)
+    room.evaluate(room.variant("float32", padding=9000), chosen, limits={"loss": 1})
     predictions = np.load(room.chosen / artifacts.HELDOUT_PREDICTIONS)
     assert (predictions.shape, predictions.dtype) == ((min(rows, 2048),), np.float32)
     x, noise = (np.array(table[name])[:2048] for name in ("x", "noise"))
@@ -74,6 +81,8 @@ def test_sizes_are_those_of_the_files(room):
     variant = room.variant("float32", padding=1000)
     (row,) = room.evaluate(variant)["variants"]
     assert row["bytes"] == (variant / "serving" / "model.tflite").stat().st_size
+    assert row["compressed_bytes"] == len(gzip.compress((variant / "serving" / "model.tflite").read_bytes(), 6))
+    assert row["bytes"] - row["compressed_bytes"] > 1000  # the padding is zeros
     assert row["serving_bytes"] == sum(
         path.stat().st_size for path in (variant / "serving").rglob("*") if path.is_file()
     )
@@ -100,14 +109,110 @@ def test_an_error_above_the_threshold_is_refused(room):
     assert "is above evaluate.max_error 0.1" in evaluation["reason"]
 
 
-@pytest.mark.parametrize("max_variant_loss, chosen", [(0.001, "float32"), (0.05, "int8")])
-def test_a_small_variant_that_lost_quality_is_not_taken(room, weights, max_variant_loss, chosen):
+@pytest.mark.parametrize("limit, chosen", [(0.001, "float32"), (0.05, "int8"), (None, "int8")])
+def test_a_small_variant_that_lost_quality_is_not_taken(room, weights, limit, chosen):
     small = room.variant("int8", weights["slightly worse"])
-    evaluation = room.evaluate(room.variant("float32", padding=5000), small, max_variant_loss=max_variant_loss)
+    evaluation = room.evaluate(room.variant("float32", padding=5000), small, limits={"loss": limit})
     assert evaluation["chosen"] == chosen
     failures = {row["recipe"]: row["failures"] for row in evaluation["variants"]}
     assert (failures["int8"] != []) == (chosen == "float32")
     assert all("worse than the" in sentence and "of the float32 variant" in sentence for sentence in failures["int8"])
+
+
+def test_a_loss_within_the_limit_that_is_not_sure_blocks(room, weights):
+    variants = room.variant("float32", padding=5000), room.variant("int8", weights["slightly worse"])
+    lost = room.evaluate(*variants)["variants"][1]["loss"]
+    assert lost["low"] < lost["value"] < lost["high"]
+    for limit, chosen in ((lost["value"] + 1e-6, "float32"), (lost["high"] + 1e-6, "int8")):
+        room.chosen = room.root / f"again-{chosen}"
+        assert room.evaluate(*variants, limits={"loss": limit})["chosen"] == chosen
+
+
+def test_the_loss_is_that_on_the_same_rows(room, weights):
+    evaluation = room.evaluate(room.variant("float32"), room.variant("int8", weights["poor"]))
+    float32, int8 = evaluation["variants"]
+    assert float32["loss"] is None and float32["worst_slice"] is None
+    assert int8["loss"]["value"] == pytest.approx(float32["metrics"]["auc"] - int8["metrics"]["auc"])
+
+
+@pytest.mark.parametrize("float32", ["missing", "broken", "error"])
+def test_without_float32_no_variant_passes_unjudged(room, weights, float32):
+    said = {"missing": "there is no float32", "broken": "float32 variant are not finite", "error": "not be made"}
+    others = {"broken": lambda: room.variant("float32", weights["broken"]), "error": lambda: not_made(room, "float32")}
+    variants = [room.variant("int8", weights["slightly worse"]), *([others[float32]()] if float32 in others else [])]
+    evaluation = room.evaluate(*variants)
+    assert evaluation["decision"] == "refused" and said[float32] in evaluation["variants"][0]["failures"][0]
+    room.chosen = room.root / "again"
+    evaluation = room.evaluate(*variants, limits={"loss": None, "slice_loss": None})
+    assert evaluation["chosen"] == "int8"
+    assert (evaluation["variants"][0]["loss"], evaluation["variants"][0]["worst_slice"]) == (None, None)
+
+
+def not_made(room, recipe: str) -> Path:
+    """What compress leaves of a recipe that it could not carry out."""
+    folder = room.variant(recipe)
+    shutil.rmtree(folder / "serving")
+    artifacts.write_json(folder / "variant.json", {"recipe": recipe, "error": f"{recipe} cannot be converted"})
+    return folder
+
+
+def test_a_recipe_that_could_not_be_made_is_told_and_stops_nothing(room):
+    variants = not_made(room, "int8"), room.variant("float32", padding=99), room.variant("dynamic")
+    evaluation = room.evaluate(*variants, slices=["carrier"])
+    assert evaluation["chosen"] == evaluation["described"] == "dynamic"
+    assert "the smallest of 2 variants that pass (3 were tried)" in evaluation["reason"]
+    broken, *others = evaluation["variants"]
+    assert [row["recipe"] for row in others] == ["float32", "dynamic"] and set(broken) == set(others[0])
+    told = {key: value for key, value in broken.items() if value is not None}
+    failures = ["int8 cannot be converted"]
+    assert told == {"recipe": "int8", "metrics": {}, "failures": failures, "passed": False}
+    assert np.load(room.chosen / artifacts.HELDOUT_PREDICTIONS).shape == (2000,)
+
+
+def test_refused_where_no_recipe_could_be_made(room, weights):
+    room.in_service(weights["good"])
+    evaluation = room.evaluate(not_made(room, "float32"), not_made(room, "int8"))
+    assert (evaluation["decision"], evaluation["described"]) == ("refused", None)
+    said = "no variant passes: float32: float32 cannot be converted; int8: int8 cannot be converted"
+    assert evaluation["reason"] == said
+    assert room.logged == {} and not (room.chosen / "serving").exists()
+
+
+def few_noisy(room) -> None:
+    """Rows in which the second float says something of 7 % of the rows only: those of one carrier."""
+    table = heldout(room)
+    few = np.random.default_rng(1).random(2000) < 0.07
+    carrier = np.where(few, "VX", np.array(["AA", "UA"])[np.arange(2000) % 2])
+    noise = np.where(few, np.array(table["noise"]), 0.0)
+    room.heldout(table.set_column(1, "noise", pa.array(noise)).set_column(2, "carrier", pa.array(carrier)))
+
+
+@pytest.mark.parametrize("slice_loss, chosen", [(0.05, "float32"), (0.5, "int8"), (None, "int8")])
+def test_a_variant_that_is_bad_on_a_small_slice_only_is_blocked(room, weights, slice_loss, chosen):
+    few_noisy(room)
+    small = room.variant("int8", weights["poor"])
+    limits = {"loss": 0.05, "slice_loss": slice_loss}
+    evaluation = room.evaluate(
+        room.variant("float32", padding=5000), small, limits=limits, slices=["carrier"], min_slice_rows=50
+    )
+    assert evaluation["chosen"] == chosen
+    row = evaluation["variants"][1]
+    worst, slices = row["worst_slice"], {part["value"]: part["rows"] for part in evaluation["slices"]}
+    assert (worst["column"], worst["value"], worst["rows"]) == ("carrier", "VX", slices["VX"])
+    assert worst["high"] > worst["loss"] > 0.05 > row["loss"]["high"]
+    if chosen == "float32":
+        (sentence,) = row["failures"]
+        assert sentence.startswith("auc where carrier is VX (") and "evaluate.limits.slice_loss 0.05 by" in sentence
+
+
+def test_a_repeated_evaluation_decides_alike(room, weights):
+    variants = room.variant("float32", padding=5000), room.variant("int8", weights["slightly worse"])
+    found = []
+    for name in ("first", "second"):
+        room.chosen = room.root / name
+        row = room.evaluate(*variants, slices=["carrier"])["variants"][1]
+        found.append((row["loss"], row["worst_slice"]))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("limit, decision", [(100, "refused"), (100_000, "blessed")])
@@ -121,6 +226,57 @@ def test_the_size_limit_decides(room, limit, decision):
 def test_the_latency_limit_decides(room, limit, decision):
     evaluation = room.evaluate(room.variant("float32"), limits={"latency_p99_ms": limit})
     assert evaluation["decision"] == decision
+
+
+@pytest.mark.parametrize(
+    "key, infeasible, feasible",
+    [("memory_bytes", 999_999, 1_000_000), ("rows_per_s", 1e12, 1), ("cost_per_million", 1e-12, 1000)],
+)
+def test_an_infeasible_limit_blocks_and_every_variant_says_by_how_much(room, key, infeasible, feasible):
+    variants = room.variant("float32"), room.variant("int8")
+    evaluation = room.evaluate(*variants, limits={key: infeasible})
+    assert evaluation["decision"] == "refused" and not (room.chosen / "serving").exists()
+    for recipe in ("float32", "int8"):
+        assert f"{recipe}: " in evaluation["reason"]
+    assert evaluation["reason"].count(f"evaluate.limits.{key}") == evaluation["reason"].count(" by ") == 2
+    room.chosen = room.root / "again"
+    assert room.evaluate(*variants, limits={key: feasible})["decision"] == "blessed"
+
+
+def test_a_size_limit_flips_the_choice_of_the_fastest(room, monkeypatch):
+    def measured(predictors, rows):
+        return [Speed(10.0 if one.recipe == "float32" else 20.0, 40.0, 1e5) for one in predictors]
+
+    monkeypatch.setattr("components.evaluate.latency.measure", measured)
+    variants = room.variant("float32", padding=5000), room.variant("int8")
+    for limit, chosen in ((None, "float32"), (5000, "int8"), (100, None)):
+        room.chosen = room.root / f"again-{chosen}"
+        assert room.evaluate(*variants, objective="latency", limits={"size_bytes": limit})["chosen"] == chosen
+
+
+def test_the_price_follows_from_the_time_and_the_price_of_a_core(room, monkeypatch):
+    monkeypatch.setattr("components.evaluate.latency.measure", lambda predictors, rows: [Speed(36.0, 90.0, 1e5)])
+    evaluation = room.evaluate(room.variant("float32"), core_hour=0.5, objective="cost")
+    assert evaluation["variants"][0]["cost_per_million"] == pytest.approx(1e6 / 1e5 / 3600 * 0.5)
+    assert evaluation["reason"].startswith(
+        "float32 (0.00139 for a million predictions) is the only variant that passes"
+    )
+
+
+def test_the_evaluation_holds_the_limits_and_what_compress_says(room):
+    evaluation = room.evaluate(room.variant("float32"), limits={"loss": 0.01, "size_bytes": 99_999})
+    assert evaluation["limits"] == {
+        "loss": 0.01,
+        "slice_loss": 0.02,
+        "latency_p99_ms": None,
+        "size_bytes": 99_999,
+        "memory_bytes": None,
+        "rows_per_s": None,
+        "cost_per_million": None,
+    }
+    (row,) = evaluation["variants"]
+    assert (row["sparsity"], row["parameters"], row["memory_bytes"]) == (0.25, 2, 1_000_000)
+    assert row["made"] == {"seconds": 1.5, "examples": 0, "cost": None}
 
 
 def test_predictions_that_are_not_finite_are_refused(room, weights):
@@ -279,7 +435,7 @@ def test_labels_may_be_text_or_booleans(room, data, kind, classes, values):
     labels = pa.array([values[late] for late in table["late"].to_pylist()])
     room.heldout(table.set_column(3, "late", labels))
     room.chosen = room.root / "again"
-    assert room.evaluate(room.variant("dynamic"))["variants"][0]["metrics"] == before
+    assert room.evaluate(room.variant("dynamic"), limits=UNCOMPARED)["variants"][0]["metrics"] == before
 
 
 def test_multiclass(room, data):
@@ -288,6 +444,37 @@ def test_multiclass(room, data):
     assert (evaluation["metric"], evaluation["decision"]) == ("accuracy", "blessed")
     assert set(evaluation["variants"][0]["metrics"]) == {"accuracy", "log_loss"}
     assert evaluation["calibration"] == [] and "base_rate" not in evaluation
+
+
+def test_multiclass_loses_accuracy(room, data):
+    room.use(data(task="multiclass", classes=[0, 1, 2]))
+    float32 = room.variant("float32", ((-2.0, 2.0, 0.0), (0.0, 0.0, 4.0)), padding=5000)
+    evaluation = room.evaluate(float32, room.variant("int8", ((-2.0, 2.0, 0.0), (0.0, 0.0, -4.0))), slices=["carrier"])
+    assert evaluation["chosen"] == "float32"
+    row = evaluation["variants"][1]
+    assert 0 < row["loss"]["low"] < row["loss"]["value"] < row["loss"]["high"]
+    assert "accuracy 0." in row["failures"][0] and row["worst_slice"]["column"] == "carrier"
+
+
+def test_a_variant_that_forgets_a_class_is_blocked(room, data):
+    room.use(data(task="multiclass", classes=[0, 1, 2]))
+    float32 = room.variant("float32", ((-2.0, 2.0, 0.0), (0.0, 0.0, 4.0)), padding=5000)
+    int8 = room.variant("int8", ((-2.0, 2.0, 0.0), (0.0, 0.0, 0.0)))
+    evaluation = room.evaluate(float32, int8, limits={"loss": 0.5}, slices=["late"])
+    assert evaluation["chosen"] == "float32" and {part["value"] for part in evaluation["slices"]} == {"0", "1", "2"}
+    row = evaluation["variants"][1]
+    assert (row["worst_slice"]["column"], row["worst_slice"]["value"]) == ("late", "2")
+    assert row["failures"][0].startswith("accuracy where late is 2 (")
+
+
+def test_regression_loses_a_share_of_the_error(room, data, weights):
+    room.use(data(task="regression", columns={"x": "float", "noise": "float", "carrier": "string", "late": "float"}))
+    float32, int8 = room.variant("float32", weights["slightly worse"], padding=5000), room.variant("int8", MORE_NOISE)
+    limits = {"loss": 0.3, "slice_loss": 0.3}
+    evaluation = room.evaluate(float32, int8, metric="mae", limits=limits, slices=["carrier"])
+    lost = evaluation["variants"][1]["loss"]
+    assert [lost["low"], lost["value"], lost["high"]] == pytest.approx([1 / 3] * 3, abs=1e-3)  # of each row alike
+    assert evaluation["chosen"] == "float32" and "is 33.33% worse" in evaluation["variants"][1]["failures"][0]
 
 
 def test_regression(room, data, weights):
@@ -336,5 +523,5 @@ def test_kfp_metrics_are_numbers_of_the_chosen_variant(room, weights):
     figures = kfp_metrics(room.evaluate(room.variant("float32", padding=99), room.variant("dynamic")))
     assert figures == room.logged
     assert all(isinstance(value, (int, float)) for value in figures.values())
-    assert {"auc", "log_loss", "bytes", "latency_p50_us", "serving_auc"} <= set(figures)
+    assert {"auc", "log_loss", "bytes", "latency_p50_us", "cost_per_million", "serving_auc"} <= set(figures)
     assert figures["bytes"] == (room.root / "variant-dynamic" / "serving" / "model.tflite").stat().st_size

@@ -1,5 +1,4 @@
 import pytest
-from hypothesis import settings
 
 from components.features.boolean import Boolean
 from components.features.category import Category
@@ -9,9 +8,6 @@ from components.features.declaration import Bounds, Moments, Nothing, Vocabulary
 from components.features.numeric import Numeric
 from components.features.transform import Transform
 from tests.features.strategies import DATA
-
-settings.register_profile("features", deadline=None, derandomize=True, database=None, max_examples=100)
-settings.load_profile("features")
 
 
 @pytest.fixture(scope="session")

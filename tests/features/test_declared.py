@@ -46,7 +46,7 @@ from tests.features.strategies import DATA, TYPES, feature
         ({"kind": "datetime", "column": "moment", "parts": ["day"]}, "parts.0 is \"day\"; it must be 'minute_of_day'"),
         ({"kind": "datetime", "column": "moment", "parts": ["hour", "hour"]}, "parts names hour more than once"),
         ({"kind": "boolean", "column": "flag", "missing": 2}, "missing is 2; it must be less than or equal to 1"),
-        ({"kind": "image", "column": "word"}, 'feature.kind is "image"; it must be one of numeric, category, cross,'),
+        ({"kind": "sound", "column": "word"}, 'feature.kind is "sound"; it must be one of numeric, category, cross,'),
         ({"column": "word"}, "feature.kind is missing; it must be one of numeric"),
         ({"kind": "boolean", "column": "flag", "name": "Flag"}, 'feature.name is "Flag"; it must match pattern'),
     ],

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import logging
@@ -240,3 +241,12 @@ def test_xla_compiles_the_steps_of_mirrored_replicas(tmp_path):
     place = Place("mirrored", tf.distribute.MirroredStrategy(cpus()))
     course = Course(tmp_path, place=place, arithmetic=Arithmetic("float32", xla=True))
     assert course.run(Schedule(epochs=5, learning_rate=0.01, patience=5)).history[-1].validation_metric > 0.9
+
+
+def test_epochs_that_are_not_judged_never_win(tmp_path):
+    schedule = Schedule(epochs=9, learning_rate=0.01, patience=2)
+    assert Course(tmp_path / "judged", is_flipped=True).run(schedule).best_epoch == 1  # what is learned is wrong
+    fitted = Course(tmp_path / "unjudged", is_flipped=True).run(dataclasses.replace(schedule, unjudged=3))
+    judged = [epoch.validation_metric for epoch in fitted.history[3:]]
+    assert fitted.history[0].validation_metric > max(judged) == judged[fitted.best_epoch - 4]
+    assert len(fitted.history) == fitted.best_epoch + 2

@@ -21,7 +21,12 @@ ROWS_A_MONTH = 1500
 SMALL = {
     "preprocess": {"heldout_days": 6, "validation_days": 5},
     "train": {"epochs": 2, "batch_size": 256},
-    "evaluate": {"min_quality": 0.3, "max_loss": 1.0, "max_variant_loss": 0.2, "slices": ["origin"]},
+    "evaluate": {
+        "min_quality": 0.3,
+        "max_loss": 1.0,
+        "limits": {"loss": 0.2, "slice_loss": None},
+        "slices": ["origin"],
+    },
     "validate": {"max_unseen": 1.0},
     "ingest": {"source": "{work}/source/flights/*.parquet"},
 }

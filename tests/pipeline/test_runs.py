@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.artifacts import read_json
+from components.compress.config import DEFAULT
 from components.store import ModelStore, verify
 
-CACHED_STEPS = {"preprocess", "train", "compress-float32", "compress-float16", "compress-dynamic", "compress-int8"}
+CACHED_STEPS = {"preprocess", "train"} | {f"compress-{recipe}" for recipe in DEFAULT}
 ALWAYS = {"ingest", "resolve", "validate", "evaluate", "rehearse", "deploy", "finish"}
 
 

@@ -35,7 +35,7 @@ def _lay_out(folder: Path, bunch: Any, label: str, config: dict[str, Any]) -> Pa
         "ingest": {"source": "rows.csv"},
         "preprocess": {"heldout_share": 0.3, "validation_share": 0.2},
         "train": {"epochs": 150, "batch_size": 32, "learning_rate": 0.01, "patience": 20},
-        "evaluate": {"max_variant_loss": 0.1},
+        "evaluate": {"limits": {"loss": 0.1}},
     }
     for section, keys in config.items():
         described.setdefault(section, {}).update(keys)

@@ -99,7 +99,7 @@ def make(folder: Path, table: pa.Table) -> FlightsModel:
     spec.write(folder)
     transform.write(folder)
     saved_model.export(network, transform, folder)
-    compress(folder, folder, Recipe(name="float32"), folder / "work", folder / "variant")
+    compress(folder, folder, Recipe(names=("float32",)), folder / "work", folder / "variant")
     return FlightsModel(folder / artifacts.SAVED_MODEL, folder / "variant" / artifacts.SERVING, transform)
 
 

@@ -97,6 +97,7 @@ def check_answers(table, model, predictor):
     assert_same_features(ValueTransform(model.transform)(rows), graph)
 
 
+@pytest.mark.nightly
 def test_real_flights_are_answered_as_the_saved_model_does(table, model, predictor):
     check_answers(table, model, predictor)
 

@@ -11,7 +11,7 @@ import pytest
 from components.artifacts import Snapshot
 from components.errors import UserError
 from components.features.declaration import Moments
-from components.preprocess.pieces import Piece, deal
+from components.preprocess.pieces import Piece, deal, rows_of_shard
 from components.preprocess.plan import Plan, plan
 from components.preprocess.start import Base, Start
 from tests.preprocess.parcels import parcels, section, snapshot
@@ -256,6 +256,12 @@ def test_deal_uses_every_row_once(sizes, rows_per_shard, shards):
     assert [shard.name for shard in dealt] == [f"train-{i:05d}-of-{shards:05d}.tfrecord.gz" for i in range(shards)]
     rows = Counter((part.group, row) for shard in dealt for part in shard.pieces for row in part.rows.tolist())
     assert rows == Counter((group, row) for group, size in enumerate(sizes) for row in range(size))
+
+
+def test_shards_of_large_images_have_fewer_rows():
+    assert rows_of_shard(32_768, ()) == rows_of_shard(32_768, (28, 28, 1)) == 32_768
+    assert rows_of_shard(32_768, (224, 224, 3)) == 2**27 // (224 * 224 * 3)
+    assert rows_of_shard(10, (1024, 1024, 3)) == 10
 
 
 def test_every_shard_holds_all_times():

@@ -1,14 +1,13 @@
 """Axes and charts."""
 
 import math
-import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.report.axes import free_place, nice_axis, whole_ticks
-from components.report.charts import Dots, Point, Series, dot_plot, line_chart, scatter
+from components.report.axes import Axis, log_axis, nice_axis, whole_ticks
+from components.report.charts import Dots, Series, dot_plot, line_chart
 from components.report.drift_charts import distribution, meter
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -48,18 +47,25 @@ def test_epochs_are_whole_numbers() -> None:
     assert len(whole_ticks(1, 1000, 0, 1).ticks) <= 10
 
 
-def test_a_label_goes_where_there_is_room() -> None:
-    assert free_place([(0, 0, 2, 2), (5, 5, 6, 6)], [(1, 1, 3, 3)]) == 1
-    assert free_place([(0, 0, 2, 2)], [(1, 1, 3, 3)]) == 0
+def test_an_axis_without_length_has_its_number_in_the_middle() -> None:
+    assert Axis(-1e308, -1e308, 0.0, 100.0, (-1e308,))(-1e308) == 50.0
 
 
-def test_labels_of_neighbouring_points_do_not_overlap() -> None:
-    points = [Point(f"variant{n}", 100 + n, 0.7 + n / 1e4, "dot", "") for n in range(4)] + [
-        Point("far", 400, 0.71, "dot", "")
-    ]
-    text = scatter("t", points, "x", "y")
-    places = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start" class="name">variant', text)
-    assert len(set(places)) == 4
+def test_a_logarithmic_axis_has_round_ticks_and_equal_ratios_are_equally_far() -> None:
+    axis = log_axis([41.0, 431.0], 0.0, 100.0)
+    assert [axis.label(tick) for tick in axis.ticks] == ["20", "50", "100", "200", "500"]
+    assert axis(200) - axis(100) == pytest.approx(axis(100) - axis(50))
+    assert (axis(0.0), axis(1e9)) == (0.0, 100.0)
+
+
+@given(st.lists(st.floats(0, exclude_min=True, allow_infinity=False), min_size=1, max_size=6))
+def test_a_logarithmic_axis_holds_its_values_on_few_ticks(values: list[float]) -> None:
+    axis = log_axis(values, 10.0, 200.0)
+    assert 2 <= len(axis.ticks) <= 16
+    assert all(low < high for low, high in zip(axis.ticks, axis.ticks[1:]))
+    assert axis.low <= max(min(values), 1e-200) * 1.001 and min(max(values), 1e200) <= axis.high * 1.001
+    assert all(10.0 <= axis(value) <= 200.0 for value in values)
+    assert all(len(axis.label(tick)) < 20 for tick in axis.ticks)
 
 
 def test_every_mark_tells_its_figures() -> None:

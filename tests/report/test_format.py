@@ -29,6 +29,17 @@ CASES = [
     (fmt.quality(2453.218), "2,453.2"),
     (fmt.difference(-0.0147), "-0.0147"),
     (fmt.difference(0.006), "+0.0060"),
+    (fmt.lost(0.0022, True), "0.0022"),
+    (fmt.lost(-0.00001, True), "0.0000"),
+    (fmt.lost(0.0021, False), "0.21 %"),
+    (fmt.lost(-1e-9, False), "0.00 %"),
+    (fmt.price(0.000346667), "0.000347"),
+    (fmt.price(0.001), "0.001"),
+    (fmt.price(12.3), "12.3"),
+    (fmt.price(0.0), "0.00"),
+    (fmt.short_count(336_776), "336,776"),
+    (fmt.short_count(1_453_480), "1.45 M"),
+    (fmt.shortened("low_rank+pruned+int8", 11), "low_r…+int8"),
     (fmt.number(1956.0), "1956"),
     (fmt.number(1e308), "1e+308"),
     (fmt.moment(1_379_376_000), "2013-09-17"),
@@ -47,7 +58,8 @@ def test_numbers(written: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [fmt.count, fmt.size, fmt.latency, fmt.duration, fmt.share, fmt.quality, fmt.difference, fmt.number]
+    "function",
+    [fmt.count, fmt.size, fmt.latency, fmt.duration, fmt.share, fmt.quality, fmt.difference, fmt.number, fmt.price],
 )
 def test_what_is_missing_is_a_dash(function: object) -> None:
     assert callable(function) and function(None) == fmt.NONE
@@ -55,8 +67,9 @@ def test_what_is_missing_is_a_dash(function: object) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_any_number_can_be_written_shortly(value: float) -> None:
-    for function in (fmt.count, fmt.size, fmt.latency, fmt.share, fmt.quality, fmt.difference, fmt.number):
+    for function in (fmt.count, fmt.size, fmt.latency, fmt.share, fmt.quality, fmt.difference, fmt.number, fmt.price):
         assert 0 < len(function(value)) < 30
+    assert all(0 < len(fmt.lost(value, absolute)) < 30 for absolute in (True, False))
 
 
 @given(st.integers(0, 4_000_000_000))

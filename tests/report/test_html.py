@@ -16,11 +16,12 @@ from components.report.html import TITLES, render, write_report
 from tests.report import samples
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\x00\x1b[31m\ud800"
-VOID = {"meta"}
+VOID = {"meta", "wbr"}
 WITHOUT_TRAINING = {"data", "drift", "time", "lineage", "cleanup"}
 SECTIONS = {
     "first_run": set(TITLES) - {"prediction"},
     "warm_run": set(TITLES),
+    "many_variants": set(TITLES),
     "refused": set(TITLES) - {"rehearsal", "prediction"},
     "unfit": set(TITLES) - {"prediction"},
     "all_cached": set(TITLES) - {"prediction"},
@@ -31,6 +32,7 @@ SECTIONS = {
 HEADLINES = {
     "first_run": "Version 1 is in service",
     "warm_run": "Version 4 is in service",
+    "many_variants": "Version 4 is in service",
     "refused": "New model refused",
     "unfit": "New model not deployed",
     "all_cached": "Version 1 stays in service",

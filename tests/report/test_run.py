@@ -3,7 +3,7 @@
 import pytest
 
 from components.artifacts import Record
-from components.report.decision import decide
+from components.report.decision import LONGEST_REASON, decide
 from components.report.figures import key_figures
 from components.report.quality import quality
 from components.report.steps import outcome, steps
@@ -13,6 +13,7 @@ from tests.report import samples
 KINDS = {
     "first_run": "deployed",
     "warm_run": "deployed",
+    "many_variants": "deployed",
     "nothing_to_do": "nothing",
     "refused": "refused",
     "unfit": "refused",
@@ -41,6 +42,13 @@ def test_a_model_that_the_server_cannot_bear_is_not_deployed() -> None:
     assert decision.after == "Version 3 stays in service."
     skipped = {step.name: step.words for step in steps(samples.unfit(), samples.RUN) if step.outcome == "skipped"}
     assert skipped == {"deploy": "model not fit to serve", "predict": "model not fit to serve"}
+
+
+def test_a_refusal_of_many_variants_is_cut_in_the_header() -> None:
+    records = samples.refused()
+    records["evaluate"].details["reason"] = "no variant passes: " + "float32: auc is too low; " * 30
+    reason = decide(records, samples.RUN).reason
+    assert reason.startswith("no variant passes: float32") and reason.endswith("…") and len(reason) == LONGEST_REASON
 
 
 def test_a_deploy_that_failed_promises_no_version() -> None:

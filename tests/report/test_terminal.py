@@ -27,7 +27,7 @@ def test_every_line_fits_and_paths_are_whole(name: str, width: int) -> None:
     assert "\x1b" not in "".join(lines)
 
 
-@pytest.mark.parametrize("name", ["first_run", "warm_run", "refused", "all_cached"])
+@pytest.mark.parametrize("name", ["first_run", "warm_run", "many_variants", "refused", "all_cached"])
 def test_at_80_columns_only_sentences_need_a_second_line(name: str) -> None:
     lines = printed(samples.ALL[name](), 80)
     continued = [line.strip() for line in lines if line.startswith(" " * 30) and line.strip()]
@@ -75,6 +75,9 @@ def test_step_lines() -> None:
     assert lines["train"] == "warm, 5 epochs, best 3: AUC 0.7389"
     assert lines["compress-int8"] == "109 KiB"
     assert lines["evaluate"] == "blessed: dynamic, AUC 0.7050"
+    of_many = {step: step_line(record) for step, record in samples.many_variants().items()}
+    assert of_many["compress-float16"] == "227 KiB"
+    assert of_many["compress-pruned_int8"] == "137 KiB, 1.45 M examples, 80.0 % zeros"
     assert lines["rehearse"] == "fit: p50 310 µs, p99 920 µs, 9,812 requests/s, 92 MB, ready in 0.8 s"
     assert lines["deploy"] == "version 4 is serving"
     assert lines["predict"] == "12,204,117 rows, 812,346 rows/s, 3 bad, 2 shards there already"

@@ -131,17 +131,17 @@ def test_a_request_that_was_half_sent_is_still_answered(start, low, tmp_path) ->
 
 def test_before_it_stops_it_is_not_ready_but_answers(start, low, tmp_path) -> None:
     deploy(tmp_path, "small", low)
-    server = start("--work", tmp_path, "--drain-s", 1.5)
+    server = start("--work", tmp_path, "--drain-s", 6)
     with Asking(server.url) as asking:
         until(lambda: len(asking.answers) > 20)
         os.kill(server.pid, signal.SIGTERM)
-        until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 503, 1)
+        until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 503, 3)
         assert httpx.get(f"{server.url}/v2/models/small/ready").status_code == 503
         assert httpx.get(f"{server.url}/v2/health/live").status_code == 200
         answer = predict(server.url, ROWS)
         assert answer.status_code == 200 and answer.headers["connection"] == "close"
         before = len(asking.answers)
-        until(lambda: len(asking.answers) > before + 20, 1)
+        until(lambda: len(asking.answers) > before + 20, 3)
     assert not asking.failures
     assert server.stop() == 0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.serve.answers import RefusalError
-from components.serve.batching import MAX_WAITING_ROWS, Batcher
+from components.serve.batching import MAX_WAITING_ROWS, Batcher, RowError
 from components.serve.cost import Cost
 from components.serve.counters import Counters
 from components.serve.limits import Limits
@@ -65,3 +65,54 @@ def test_more_rows_than_can_wait_are_refused_at_once(rows: int, limits: dict[str
             assert await made.predict([ROW]) == [0.0]
 
     asyncio.run(ask())
+
+
+def test_large_images_go_to_the_thread_and_count_as_what_they_cost() -> None:
+    """A row with 2,000 pixels too many, of 1 us each, takes as long as 21 rows of 100 us."""
+    threads, go = [], threading.Event()
+
+    def predict(rows: list[Any]) -> list[float]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        if not threads[-1]:
+            go.wait(5)
+        return [0.0 for _ in rows]
+
+    async def ask() -> None:
+        cost = Cost(one_s=1e-4, row_s=1e-4, join_s=0, pixel_s=1e-6)
+        made = Batcher(predict, predict, cost, Limits(timeout_s=0.5), Counters())
+        await made.predict([ROW], pixels=500)
+        assert threads == [True]
+        waiting = [asyncio.ensure_future(made.predict([ROW], pixels)) for pixels in (2000, 600_000)]
+        await asyncio.sleep(0.05)
+        assert threads == [True, False]
+        with pytest.raises(RefusalError) as refused:
+            await made.predict([ROW], pixels=2000)
+        assert refused.value.status == 503
+        go.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(ask())
+
+
+def test_a_row_that_cannot_be_predicted_fails_its_own_request_only() -> None:
+    go, calls = threading.Event(), []
+
+    def predict(rows: list[Any]) -> list[float]:
+        calls.append(len(rows))
+        go.wait(5)
+        bad = [row for row in rows if row[0] < 0]
+        if bad:
+            raise RowError(bad[0], "it is bad")
+        return [row[0] for row in rows]
+
+    async def ask() -> list[Any]:
+        made = batcher(predict)
+        asked = [asyncio.ensure_future(made.predict([(value,), (2.0,)])) for value in (0.0, 1.0, -1.0, 3.0)]
+        await asyncio.sleep(0.05)
+        go.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, bad, last = asyncio.run(ask())
+    assert (first, second, last) == ([0.0, 2.0], [1.0, 2.0], [3.0, 2.0])
+    assert isinstance(bad, RowError) and bad.row == (-1.0,)
+    assert calls == [2, 6, 2, 2, 2]

@@ -142,6 +142,7 @@ def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:
 # uvicorn loads its event loop and its parser by name.
 LOADED_BY_NAME = {"httptools", "uvloop"}
 DISTRIBUTIONS = {
+    "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
     "apache_beam": "apache-beam",
     "farmhash": "cityhash",
@@ -151,6 +152,7 @@ DISTRIBUTIONS = {
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "tensorflow_metadata": "tensorflow-transform",
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
     "tensorflow_transform": "tensorflow-transform",
     "tf_keras": "tf-keras",
     "tfx_bsl": "tensorflow-transform",

@@ -11,9 +11,10 @@ from components.errors import UserError
 from components.features.transform import Transform
 from components.learning import networks, weights
 from components.learning.config import Mlp, WideDeep
+from components.learning.fitting import Budget
 from components.learning.legacy_keras import tf
-from components.train.config import Budget, Train, TrainConfig
-from components.train.material import batch_size
+from components.learning.material import batch_size
+from components.train.config import Train, TrainConfig
 from components.train.train import digest, train
 from tests.learning.small import CITIES, make_transform, write_examples
 

@@ -3,17 +3,18 @@
 import logging
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from components import artifacts
 from components.learning import disk_cache, memory
-from components.learning.input import READ_ROWS, WHOLE, Columns, Parts, Position, Reader, Share, from_columns
+from components.learning.fitting import Fitting
+from components.learning.input import WHOLE, Columns, Parts, Position, Reader, Share, from_columns, split
 from components.learning.legacy_keras import tf
 from components.learning.loop import Material
 from components.learning.place import Place
-from components.train.config import Train
-from components.train.paths import Paths
 
 log = logging.getLogger(__name__)
 STEPS_PER_EPOCH = 200
@@ -31,12 +32,22 @@ class Materials:
         batch_size: examples per step and replica.
     """
 
-    def __init__(self, paths: Paths, examples: artifacts.Examples, train: Train, here: Place) -> None:
-        """Takes the artifact, and where it is read."""
-        self._paths, self._examples, self._train, self._place = paths, examples, train, here
-        self.batch_size = batch_size(train, examples.rows["train"])
-        processes_here = here.share.processes if train.launch == "local" else 1
-        self._limits = memory.Limits(train.cache_memory_share / processes_here)
+    def __init__(
+        self, folder: Path, examples: artifacts.Examples, fitting: Fitting, here: Place, cache: Path, beside: int = 1
+    ) -> None:
+        """Takes the artifact, and where it is read.
+
+        Args:
+            folder: artifact of preprocess.
+            examples: its description.
+            fitting: how large batches are, and what may be kept.
+            here: the place of this process.
+            cache: folder of this training for what is kept on disk; need not exist.
+            beside: processes of the training on this machine, which share its memory.
+        """
+        self._folder, self._examples, self._fitting, self._place, self._cache = folder, examples, fitting, here, cache
+        self.batch_size = batch_size(fitting, examples.rows["train"])
+        self._limits = memory.Limits(fitting.cache_memory_share / beside)
         self._early = self._read_early()
 
     def _read_early(self) -> "Future[Columns] | None":
@@ -63,25 +74,21 @@ class Materials:
     def validation(self) -> tf.data.Dataset:
         """(inputs, label) batches, in the same order each time."""
         reader = self._reader(("validation",))
-        wanted = "none" if self._train.cache == "none" else "auto"
+        wanted: Literal["none", "auto"] = "none" if self._fitting.cache == "none" else "auto"
         if self._limits.place_for(PEAK * reader.size_bytes, wanted) == "none":
             return reader.in_order()
-        columns = reader.columns()
-        label = columns.pop("label")
-        return tf.data.Dataset.from_tensor_slices((columns, label)).batch(READ_ROWS)
+        return tf.data.Dataset.from_tensor_slices(reader.columns()).batch(reader.rows_at_once).map(split)
 
     def one_batch(self) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """A real batch of one replica."""
         reader = self._reader(("train",))
-        inputs: Columns = reader.columns(self.batch_size)
-        label = tf.constant(inputs.pop("label"))
-        return {name: tf.constant(values) for name, values in inputs.items()}, label
+        return split({name: tf.constant(values) for name, values in reader.columns(self.batch_size).items()})
 
     def _reader(self, parts: Parts, share: Share = WHOLE) -> Reader:
-        return Reader(self._paths.examples, self._examples, parts, share)
+        return Reader(self._folder, self._examples, parts, share)
 
     def _kept(self, reader: Reader) -> memory.Cache:
-        return self._limits.place_for(PEAK * reader.size_bytes, self._train.cache)
+        return self._limits.place_for(PEAK * reader.size_bytes, self._fitting.cache)
 
     def _columns(self, reader: Reader, parts: Parts) -> Columns:
         early, self._early = self._early, None
@@ -95,11 +102,11 @@ class Materials:
         self._log_shares(reader)
         kept, index = self._kept(reader), self._place.share.index
         # Each process in its own order: records are dealt out in turn, and neighbours would meet in every batch.
-        seed = self._train.seed + index * SEEDS
+        seed = self._fitting.seed + index * SEEDS
         if kept == "memory":
             return from_columns(self._columns(reader, parts), sizes, seed, position)
         if kept == "disk":
-            cached = self._paths.cached(index, parts)
+            cached = self._cache / f"{index}-{'-'.join(parts)}"
             return from_columns(disk_cache.columns(reader, cached), sizes, seed, position)
         return reader.streamed(sizes, seed, position)
 
@@ -111,10 +118,10 @@ class Materials:
             log.info("each process reads %s, because the shards %s evenly among %d", how, why, processes)
 
 
-def batch_size(train: Train, examples: int) -> int:
+def batch_size(fitting: Fitting, examples: int) -> int:
     """The configured size, or a power of two within BATCH_SIZES that gives at least STEPS_PER_EPOCH steps an epoch."""
-    if train.batch_size is not None:
-        return train.batch_size
+    if fitting.batch_size is not None:
+        return fitting.batch_size
     smallest, largest = BATCH_SIZES
     wanted = max(1, examples // STEPS_PER_EPOCH)
     return min(largest, max(smallest, 1 << (wanted.bit_length() - 1)))

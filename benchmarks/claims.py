@@ -1,4 +1,4 @@
-"""What a benchmark of training claims, and whether it holds."""
+"""What a benchmark claims, and whether it holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
