@@ -1,8 +1,10 @@
 """What a benchmark claims, and whether it holds."""
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
 from rich.table import Table
 
 
@@ -32,3 +34,27 @@ def show(claims: Sequence[Claim]) -> Table:
     for claim in claims:
         table.add_row(claim.figure, claim.measured, claim.limit, "yes" if claim.holds else "NO")
     return table
+
+
+def conclude(console: Console, claims: Sequence[Claim]) -> int:
+    """Prints all claims; returns the exit code, 1 where one does not hold."""
+    console.print(show(claims))
+    holds = all(claim.holds for claim in claims)
+    print("every claim holds" if holds else "a claim does not hold")
+    return int(not holds)
+
+
+def some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Reads `--only`: names with commas between them.
+
+    Raises:
+        argparse.ArgumentTypeError: one is unknown.
+    """
+
+    def read(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := set(chosen) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: only {', '.join(known)} can be measured")
+        return chosen
+
+    return read

@@ -25,7 +25,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.claims import Claim, at_least, at_most, show  # noqa: E402
+from benchmarks.claims import Claim, at_least, at_most, conclude, some_of  # noqa: E402
 from benchmarks.compression.cases import FLOAT32, Case, row_of  # noqa: E402
 from benchmarks.compression.speed import LARGE, SMALL, best_int8, model_us, ratio, raw_us  # noqa: E402
 from components.config import load  # noqa: E402
@@ -167,21 +167,11 @@ def peer_table(case: Case, times: Mapping[int, Mapping[str, float]]) -> Table:
     return table
 
 
-def names(text: str) -> Sequence[str]:
-    """The cases that `--only` names.
-
-    Raises:
-        argparse.ArgumentTypeError: one is unknown.
-    """
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(CASES):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: only {', '.join(CASES)} can be measured")
-    return chosen
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=names, default=list(CASES), help=f"some of {','.join(CASES)} (default: all)")
+    parser.add_argument(
+        "--only", type=some_of(CASES), default=list(CASES), help=f"some of {','.join(CASES)} (default: all)"
+    )
     parser.add_argument("--work", type=Path, help="folder to work in, kept for a next time; a temporary one by default")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of which a time is the best")
     arguments = parser.parse_args()
@@ -196,10 +186,7 @@ def main() -> None:
             for table in tables:
                 console.print(table)
             claims += found
-    console.print(show(claims))
-    holds = all(claim.holds for claim in claims)
-    print("every claim holds" if holds else "a claim does not hold")
-    sys.exit(not holds)
+    sys.exit(conclude(console, claims))
 
 
 if __name__ == "__main__":
