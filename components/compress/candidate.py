@@ -36,11 +36,6 @@ class Candidate:
         """A plain network with these weights."""
         return built(self.spec, self.state())
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(value.size for value in self.state().values())
-
 
 def built(spec: NetworkSpec, state: State) -> tf_keras.Model:
     """A plain network with the weights of a state, which may hold more."""

@@ -92,7 +92,7 @@ def test_all_changes_follow_each_other(trained):
     details = described(folder)
     assert [course["change"] for course in details["history"]] == list(CHANGES)
     assert min(zeros(folder)) > 0.77
-    assert details["parameters"] < Candidate.read(trained.model).parameters / 2
+    assert details["parameters"] < Candidate.read(trained.model).network.count_params() / 2
     assert right(predicted(folder, NEW), NEW, "binary") > 0.8
 
 
@@ -263,14 +263,14 @@ def test_a_matrix_of_low_rank_is_factored_without_loss_and_one_of_high_rank_stay
     start = Candidate(candidate.spec, network)
     small = factored(start, 1 - 1e-9)
     assert small.spec.ranks["hidden_1"] == 3 and "hidden_0" not in small.spec.ranks
-    assert small.parameters < start.parameters
+    assert small.network.count_params() < start.network.count_params()
     inputs = trained.inputs(NEW)
     assert np.allclose(small.network(inputs), network(inputs), atol=1e-4)
 
 
 def test_a_factored_network_is_smaller_and_is_told(trained):
     folder = trained.variant("low_rank", low_rank={"energy": 0.7})
-    assert described(folder)["parameters"] < Candidate.read(trained.model).parameters
+    assert described(folder)["parameters"] < Candidate.read(trained.model).network.count_params()
 
 
 def test_a_student_is_smaller_and_learns_from_its_teacher_where_labels_are_noise(tmp_path):
@@ -281,7 +281,7 @@ def test_a_student_is_smaller_and_learns_from_its_teacher_where_labels_are_noise
     fitting = FITTING.model_copy(update={"refit": False})  # it would see validation examples, whose labels are true
     folder = taught.variant("distilled", fitting=fitting, distilled={"alpha": 1.0, "hidden": (8,)})
     assert right(predicted(folder, NEW), NEW, "binary") > 0.9
-    assert described(folder)["parameters"] < Candidate.read(taught.model).parameters / 2
+    assert described(folder)["parameters"] < Candidate.read(taught.model).network.count_params() / 2
     noise = taught.variant("distilled", "float16", fitting=fitting, distilled={"alpha": 0.0, "hidden": (8,)})
     assert right(predicted(noise, NEW), NEW, "binary") < 0.75
 
