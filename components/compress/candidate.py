@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from components.learning import networks, variables, weights
 from components.learning.legacy_keras import tf_keras
+from components.learning.lookups import Joined
 from components.learning.networks import NetworkSpec
 from components.learning.variables import State
 
@@ -15,9 +18,11 @@ class Candidate:
 
     spec: NetworkSpec
     network: tf_keras.Model
-    """What is converted: built from `spec`, or wrapped by quantization_aware."""
+    """Built from `spec`; by quantization_aware wrapped, and as it serves."""
     is_pruned: bool = False
     """Whether later changes must keep its zeros."""
+    is_quantized: bool = False
+    """Whether it learned with rounding; nothing but its conversion follows."""
 
     @classmethod
     def read(cls, model: Path) -> "Candidate":
@@ -35,6 +40,21 @@ class Candidate:
     def copy(self) -> tf_keras.Model:
         """A plain network with these weights."""
         return built(self.spec, self.state())
+
+
+    def served(self) -> tf_keras.Model:
+        """The network as it serves: with these weights, and as few lookups as can be."""
+        if self.is_quantized:
+            return self.network
+        state = self.state()
+        tf_keras.backend.reset_uids()
+        network = networks.build(self.spec, joined=True)
+        for layer in network.layers:
+            if isinstance(layer, Joined):
+                tables = [state[f"{name}/embeddings:0"] for name in layer.names]
+                state[layer.table.name] = np.concatenate(tables)
+        variables.write(network.variables, state)
+        return network
 
 
 def built(spec: NetworkSpec, state: State) -> tf_keras.Model:

@@ -9,9 +9,9 @@ import numpy as np
 from components.compress.candidate import Candidate, built
 from components.compress.config import Recipe
 from components.compress.tune import Tuner
-from components.learning import networks
 from components.learning.factored import factor_of
 from components.learning.legacy_keras import tf_keras
+from components.learning.lookups import WIDE
 from components.learning.variables import State
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def factored(candidate: Candidate, energy: float) -> Candidate:
     ranks: dict[str, int] = {}
     state = candidate.state()
     for layer in candidate.network.layers:
-        if not isinstance(layer, TYPES) or layer.name.startswith(networks.WIDE):
+        if not isinstance(layer, TYPES) or layer.name.startswith(WIDE):
             continue
         matrix = layer.weights[0]
         rows, columns = matrix.shape

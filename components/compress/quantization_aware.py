@@ -23,6 +23,7 @@ from components.compress.source import Inputs, calibration
 from components.compress.tune import Tuner
 from components.learning.dropout import Dropout
 from components.learning.legacy_keras import tf_keras
+from components.learning.lookups import Joined
 
 layers = tf_keras.layers
 QUANTIZED = (layers.Dense, layers.Conv2D)
@@ -53,16 +54,16 @@ def change(candidate: Candidate, recipe: Recipe, tuner: Tuner) -> Candidate:
         return quantized(start, calibration(tuner.examples))
 
     network = tuner.fine_tune("quantization_aware", candidate, recipe.fine_tune, change_network)
-    return replace(candidate, network=network)
+    return replace(candidate, network=network, is_quantized=True)
 
 
 def quantized(candidate: Candidate, batches: Iterable[Inputs]) -> tf_keras.Model:
     """The network with simulated rounding, its ranges those that the activations have on some inputs."""
-    plain = candidate.copy()
+    plain = candidate.served()
     if candidate.is_pruned:
         # TFMOT keeps the zeros of what it quantizes only.
         for layer in plain.layers:
-            layer.trainable = layer.trainable and not isinstance(layer, layers.Embedding)
+            layer.trainable = layer.trainable and not isinstance(layer, (layers.Embedding, Joined))
         scheme = _KeepsZeros()
     else:
         scheme = _PLAIN
@@ -71,10 +72,10 @@ def quantized(candidate: Candidate, batches: Iterable[Inputs]) -> tf_keras.Model
         return quantization.quantize_annotate_layer(layer) if isinstance(layer, QUANTIZED) else layer
 
     # Layers are made anew from their description; ours among them.
-    with quantization.quantize_scope({"Dropout": Dropout}):
+    with quantization.quantize_scope({"Dropout": Dropout, "Joined": Joined}):
         annotated = tf_keras.models.clone_model(plain, clone_function=annotate)
         found = quantization.quantize_apply(annotated, scheme)
-    _set_ranges(found, candidate.copy(), batches)
+    _set_ranges(found, candidate.served(), batches)
     return found
 
 

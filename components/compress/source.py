@@ -30,7 +30,7 @@ class Source:
     """
 
     def __init__(self, candidate: Candidate, examples: Path) -> None:
-        network = candidate.network
+        network = candidate.served()
         call = tf.function(lambda **inputs: network(inputs, training=False))
         self._function = call.get_concrete_function(**networks.input_signature(candidate.spec))
         # The converter saves what holds the variables: of a Keras network it would trace every layer, as in training.

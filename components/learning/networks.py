@@ -18,15 +18,14 @@ from components import artifacts
 from components.learning import convolutional
 from components.learning.config import Convolutional, Dcn, Linear, Mlp, Network, WideDeep
 from components.learning.dropout import Dropout
-from components.learning.factored import dense, embedding
+from components.learning.factored import dense
 from components.learning.legacy_keras import tf, tf_keras
+from components.learning.lookups import Lookups
 
 layers = tf_keras.layers
 FLOATS = "floats"
 IDS = "ids"
 IMAGES = "images"
-WIDE = "wide_"
-"""What the names of the layers of a linear model of ids begin with; they are never factored."""
 OUTPUT = "output"
 
 
@@ -109,24 +108,24 @@ def precision(name: str) -> Iterator[None]:
         tf_keras.mixed_precision.set_global_policy(before)
 
 
-def build(spec: NetworkSpec) -> tf_keras.Model:
-    """A network with fresh weights.
+def build(spec: NetworkSpec, joined: bool = False) -> tf_keras.Model:
+    """A network with fresh weights; with `joined` it keeps those of several ids in one (see lookups.py).
 
     Inputs: `floats` (batch, spec.floats) float32 and `ids` (batch, len(spec.id_sizes)) int32, one of width 0 is left
     out; with images also `images` (batch, *spec.image_shape) float32 in [0, 1]. Output (batch, spec.outputs) float32:
     the positive class's probability, the classes' probabilities, or the number predicted.
     """
     inputs = _inputs(spec)
-    ids = tf.unstack(inputs[IDS], axis=1) if IDS in inputs else []
+    lookups = Lookups(spec, inputs[IDS], joined) if IDS in inputs else None
     network = spec.network
     if isinstance(network, Linear):
-        logits = _linear(spec, network, inputs.get(FLOATS), ids)
+        logits = _linear(spec, network, inputs.get(FLOATS), lookups)
     elif isinstance(network, Dcn):
-        logits = _dcn(spec, network, inputs.get(FLOATS), ids)
+        logits = _dcn(spec, network, inputs.get(FLOATS), lookups)
     elif isinstance(network, Convolutional):
-        logits = _convolutional(spec, network, inputs, ids)
+        logits = _convolutional(spec, network, inputs, lookups)
     else:
-        logits = _deep(spec, network, inputs.get(FLOATS), ids)
+        logits = _deep(spec, network, inputs.get(FLOATS), lookups)
     return tf_keras.Model(inputs, _prediction(spec, logits), name=network.kind)
 
 
@@ -144,24 +143,24 @@ def _inputs(spec: NetworkSpec) -> dict[str, tf.Tensor]:
     }
 
 
-def _linear(spec: NetworkSpec, network: Linear, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
+def _linear(spec: NetworkSpec, network: Linear, floats: tf.Tensor | None, lookups: Lookups | None) -> tf.Tensor:
     penalty = tf_keras.regularizers.L2(network.l2) if network.l2 else None
-    parts = _wide(spec, ids, penalty)
+    parts = lookups.wide(penalty) if lookups else []
     if floats is not None:
         parts.append(dense(spec.ranks, "linear", spec.outputs, penalty=penalty)(floats))
     return _sum(parts)
 
 
-def _deep(spec: NetworkSpec, network: Mlp | WideDeep, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
-    hidden = _hidden(spec, network, _embedded(spec, network, floats, ids))
+def _deep(spec: NetworkSpec, network: Mlp | WideDeep, floats: tf.Tensor | None, lookups: Lookups | None) -> tf.Tensor:
+    hidden = _hidden(spec, network, _embedded(network, floats, lookups))
     parts = [dense(spec.ranks, "logits", spec.outputs)(hidden)]
-    if isinstance(network, WideDeep):
-        parts += _wide(spec, ids, None)
+    if isinstance(network, WideDeep) and lookups:
+        parts += lookups.wide(None)
     return _sum(parts)
 
 
-def _dcn(spec: NetworkSpec, network: Dcn, floats: tf.Tensor | None, ids: list[tf.Tensor]) -> tf.Tensor:
-    first = _embedded(spec, network, floats, ids)
+def _dcn(spec: NetworkSpec, network: Dcn, floats: tf.Tensor | None, lookups: Lookups | None) -> tf.Tensor:
+    first = _embedded(network, floats, lookups)
     crossed = first
     for index in range(network.cross_layers):
         # x_{l+1} = x_0 * (W x_l + b) + x_l, equation 1 of arXiv:2008.13535.
@@ -172,25 +171,21 @@ def _dcn(spec: NetworkSpec, network: Dcn, floats: tf.Tensor | None, ids: list[tf
 
 
 def _convolutional(
-    spec: NetworkSpec, network: Convolutional, inputs: dict[str, tf.Tensor], ids: list[tf.Tensor]
+    spec: NetworkSpec, network: Convolutional, inputs: dict[str, tf.Tensor], lookups: Lookups | None
 ) -> tf.Tensor:
     first = convolutional.seen(network, inputs[IMAGES])
     if len(inputs) > 1:
-        first = layers.Concatenate()([first, _embedded(spec, network, inputs.get(FLOATS), ids)])
+        first = layers.Concatenate()([first, _embedded(network, inputs.get(FLOATS), lookups)])
     return dense(spec.ranks, "logits", spec.outputs)(_hidden(spec, network, first))
 
 
 def _embedded(
-    spec: NetworkSpec, network: Mlp | WideDeep | Dcn | Convolutional, floats: tf.Tensor | None, ids: list[tf.Tensor]
+    network: Mlp | WideDeep | Dcn | Convolutional, floats: tf.Tensor | None, lookups: Lookups | None
 ) -> tf.Tensor:
     """Floats and embeddings side by side."""
     parts = [] if floats is None else [floats]
-    for key, size, width, column in zip(spec.id_keys, spec.id_sizes, spec.embedding_widths, ids):
-        embedded = embedding(spec.ranks, f"embedding_{key}", size, width)(column)
-        if network.embedding_dropout:
-            kept = Dropout(network.embedding_dropout, noise_shape=(None, 1), name=f"embedding_dropout_{key}")
-            embedded = kept(embedded)
-        parts.append(embedded)
+    if lookups:
+        parts += lookups.embedded(network.embedding_dropout)
     return parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
 
 
@@ -201,16 +196,6 @@ def _hidden(spec: NetworkSpec, network: Mlp | WideDeep | Dcn | Convolutional, hi
         if network.dropout:
             hidden = Dropout(network.dropout, name=f"dropout_{index}")(hidden)
     return hidden
-
-
-def _wide(
-    spec: NetworkSpec, ids: list[tf.Tensor], penalty: tf_keras.regularizers.Regularizer | None
-) -> list[tf.Tensor]:
-    """A weight for each id and output, zero at first."""
-    return [
-        layers.Embedding(size, spec.outputs, "zeros", embeddings_regularizer=penalty, name=f"{WIDE}{key}")(column)
-        for key, size, column in zip(spec.id_keys, spec.id_sizes, ids)
-    ]
 
 
 def _sum(parts: list[tf.Tensor]) -> tf.Tensor:
