@@ -41,7 +41,6 @@ class Candidate:
         """A plain network with these weights."""
         return built(self.spec, self.state())
 
-
     def served(self) -> tf_keras.Model:
         """The network as it serves: with these weights, and as few lookups as can be."""
         if self.is_quantized:

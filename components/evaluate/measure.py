@@ -79,7 +79,7 @@ def _size(serving: Path, instances: list[dict[str, Any]]) -> Size:
 
 def _making(path: Path) -> Making:
     told = artifacts.read_json(path)
-    return Making(told.get("sparsity"), told.get("parameters"), told.get("made"))
+    return Making(told.get("sparsity"), told.get("parameters"), told.get("made"), told.get("notes", []))
 
 
 def _add_losses(variants: list[Variant], scores: Scores, parts: Sequence[Slice], metric: str) -> None:

@@ -30,6 +30,8 @@ class Making:
     parameters: int | None = None
     made: dict[str, Any] | None = None
     """{seconds, examples, cost}."""
+    notes: list[str] = field(default_factory=list)
+    """What the variant is not though its recipe says so."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ WIDE = "wide_"
 """What the names of the layers of a linear model of ids begin with; they are never factored."""
 
 
-class Joined(layers.Layer):
+class Joined(tf_keras.layers.Layer):
     """The tables of several ids in one, below each other.
 
     Args:

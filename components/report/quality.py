@@ -68,6 +68,8 @@ class Variant:
     made: Made | None = None
     passed: bool = False
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What it is not though its recipe says so."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -151,6 +153,7 @@ def _variant(row: dict[str, Any], metric: str) -> Variant:
         made=_made(fields.table(row, "made")),
         passed=row.get("passed") is True,
         failures=tuple(fields.names(row, "failures")),
+        notes=tuple(fields.names(row, "notes")),
         metrics=metrics,
     )
 

@@ -99,16 +99,22 @@ def _known(words: str) -> bool:
 
 
 def _rows(variant: Variant, columns: list[_Column], found: Quality) -> list[Html]:
-    """The row of a variant, and one more with the reasons where it was refused."""
+    """The row of a variant; one more with the reasons where it was refused, and one with what there is to note."""
     over = set() if variant.passed else broken(variant, found)
     cells = [_cell(one, variant, one.limit in over) for one in columns]
     verdict = badge("passes", "quiet") if variant.passed and variant is not found.chosen else EMPTY
     name = element("td", named(variant, found), " ", verdict)
-    if variant.passed:
-        return [element("tr", name, *cells, class_="chosen" if variant is found.chosen else None)]
-    reasons = "; ".join(variant.failures[:MOST_REASONS]) or "no reason recorded"
-    why = element("td", element("p", reasons), colspan=len(columns) + 1)
-    return [element("tr", name, *cells, class_="refused"), element("tr", why, class_="why")]
+    below = [_sentence(note, "note", len(columns)) for note in variant.notes[:MOST_REASONS]]
+    if not variant.passed:
+        reasons = "; ".join(variant.failures[:MOST_REASONS]) or "no reason recorded"
+        below.insert(0, _sentence(reasons, "why", len(columns)))
+    kinds = [*(["chosen"] if variant is found.chosen else []), *(["told"] if below else [])]
+    return [element("tr", name, *cells, class_=" ".join(kinds) or None), *below]
+
+
+def _sentence(words: str, kind: str, columns: int) -> Html:
+    """A row of its own below a variant's."""
+    return element("tr", element("td", element("p", words), colspan=columns + 1), class_=kind)
 
 
 def _two(above: str, below: str, over: bool = False) -> Html:

@@ -117,7 +117,8 @@ class Room:
         self.serving_artifact(folder / "serving", recipe, weights, padding)
         made = {"seconds": 1.5, "examples": 0, "cost": None}
         artifacts.write_json(
-            folder / "variant.json", {"recipe": recipe, "sparsity": 0.25, "parameters": 2, "made": made}
+            folder / "variant.json",
+            {"recipe": recipe, "sparsity": 0.25, "parameters": 2, "made": made, "notes": ["it stays as it is"]},
         )
         record = artifacts.Record(f"compress-{recipe}", "other", 0.0, status="done")
         artifacts.write_json(folder / "records" / f"compress-{recipe}.json", vars(record))

@@ -277,6 +277,7 @@ def test_the_evaluation_holds_the_limits_and_what_compress_says(room):
     (row,) = evaluation["variants"]
     assert (row["sparsity"], row["parameters"], row["memory_bytes"]) == (0.25, 2, 1_000_000)
     assert row["made"] == {"seconds": 1.5, "examples": 0, "cost": None}
+    assert row["notes"] == ["it stays as it is"]
 
 
 def test_predictions_that_are_not_finite_are_refused(room, weights):

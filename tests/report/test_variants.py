@@ -32,7 +32,7 @@ def figure_of(section: str, title: str) -> str:
 
 def row_of(section: str, recipe: str) -> tuple[list[str], str]:
     """The cells of a variant's row, and the row of reasons after it."""
-    rows = re.findall(r"<tr(?: class=\"\w+\")?><td.*?</tr>", section[section.index('class="variants"') :])
+    rows = re.findall(r"<tr(?: class=\"[\w ]+\")?><td.*?</tr>", section[section.index('class="variants"') :])
     index = next(
         index
         for index, row in enumerate(rows)
@@ -86,6 +86,17 @@ def test_three_pictures_and_a_table_of_all_that_was_measured() -> None:
     ]
     assert why == ""
     assert row_of(section, "int8_float_io")[0][0] == "int8_float_io passes"
+
+
+def test_what_a_variant_is_not_is_told_below_it() -> None:
+    rows = samples.many_variants()["evaluate"].details["variants"]
+    for row in rows:
+        if row["recipe"] in (CHOSEN, "pruned"):
+            row["notes"] = ["pruned: a layer has a sparsity of 0.61, not <0.8>"]
+    section = variants_section(found(variants=rows))
+    noted = re.findall(r'<tr class="note"><td[^>]*><p>(.*?)</p>', section)
+    assert noted == ["pruned: a layer has a sparsity of 0.61, not &lt;0.8&gt;"] * 2
+    assert row_of(section, CHOSEN)[0][0] == f"{CHOSEN} chosen"
 
 
 def test_dominated_variants_are_told_from_the_front_in_each_picture() -> None:
