@@ -9,9 +9,9 @@ All goes through the steps themselves: preprocess, train, compress, evaluate. Cl
   the rows a second of float32 in LiteRT in batches of 256, and is not slower at one row; from one row of JSON values to
   its prediction it takes at most a fiftieth of the SavedModel's time. int8 of the whole network is faster than
   onnxruntime's at both sizes.
-- fashion: the variant that evaluate takes is at least 3.5 times smaller than float32 and faster at one image, and loses
-  less than half a point of accuracy; another that combines recipes is at least 10 times smaller and loses less than a
-  point.
+- fashion: the variant that evaluate takes where half a point of accuracy may be lost is at least 3.5 times smaller than
+  float32, faster at one image, and keeps that limit; one that combines recipes is at least 10 times smaller and loses
+  less than a point.
 
 A variant that was trained is held against a float32 model that was trained on for as long as recipes fine-tune: what
 more epochs give is not counted as compression.
@@ -45,18 +45,15 @@ TABULAR = (
     f"[{FORMATS}, pruned, [pruned, int8_float_io], quantization_aware, low_rank, [low_rank, int8_float_io], distilled, "
     "[distilled, int8_float_io]]"
 )
-IMAGE = (
-    f"[{FORMATS}, pruned, [pruned, dynamic], quantization_aware, [low_rank, dynamic], distilled, [distilled, dynamic], "
-    "[distilled, low_rank, int8]]"
-)
+IMAGE = f"[{FORMATS}, [low_rank, dynamic], quantization_aware]"
+IMAGE_LOSS, COMBINED_LOSS = 0.005, 0.01
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "flights": ("flights", (f"compress.recipes={TABULAR}", "preprocess.heldout_days=92")),
     "wide": ("flights", (f"compress.recipes={TABULAR}", "preprocess.heldout_days=92", "network.hidden=[1024, 512]")),
-    "fashion": ("fashion", (f"compress.recipes={IMAGE}",)),
+    "fashion": ("fashion", (f"compress.recipes={IMAGE}", f"evaluate.limits.loss={IMAGE_LOSS}")),
 }
 MOST_LOSS = 0.002
 INT8 = "int8_float_io"
-IMAGE_LOSS, COMBINED_LOSS = 0.005, 0.01
 SMALLER, COMBINED_SMALLER = 3.5, 10.0
 FASTER, NOT_SLOWER, RAW_FASTER = 1.5, 1.0, 50.0
 
