@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [--work DIR]
 
-Claims: the cold run takes under 5 minutes and the run with nothing new under 20 seconds, on two cores. Overhead is the
+Claims: the cold run takes under 5 minutes and the run with nothing new under 10 seconds, on two cores. Overhead is the
 run's time that no step spent on its own work, as shares of the run: `start-up` is each task's time from the start of
 its process to the start of its work (interpreter, KFP, imports), `KFP and the rest` is what remains.
 """
@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from components.artifacts import Record, read_records  # noqa: E402
 
 COLD_LIMIT_S = 300
-REPEAT_LIMIT_S = 20
+REPEAT_LIMIT_S = 10
 
 
 @dataclass(frozen=True)

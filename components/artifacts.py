@@ -24,15 +24,19 @@ import math
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.errors import UserError
+from components.storage.atomic import beside as name_beside
+from components.storage.atomic import write_bytes as write_bytes
+from components.storage.heartbeat import beating
+from components.storage.process import this_process
 
 RECORDS = "records"
+LEASES = "leases"
 HELDOUT = "heldout.parquet"
 HELDOUT_EXPECTED = "heldout_expected.npz"
 """`floats`, `ids`, `images` of the first 2,048 held-out rows at most, as the transform's TensorFlow form gives them."""
@@ -60,20 +64,7 @@ MODEL_YAML = "model.yaml"
 RUN_VARIABLE = "EVERGREEN_RUN"
 UNNAMED_RUN = "unnamed"
 FIRST_STEP = "ingest"
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file atomically: beside, then renamed. Creates the parent folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+HEARTBEAT_S = 30.0
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -97,7 +88,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         OSError: there is a folder with something in it at `path` already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    beside = name_beside(path)
     beside.mkdir()
     try:
         yield beside
@@ -296,7 +287,8 @@ def recorded(
 
     Yields the record's `details`, to be filled by the step. Writes `<run folder>/records/<step>.json`; when the step is
     done also `<output>/records/`, with the records that the inputs carry; these are copied to the run folder too where
-    this run has none of that step, because it took that step from the cache.
+    this run has none of that step, because it took that step from the cache. While the step is at work, a lease with a
+    heartbeat lies at `<run folder>/leases/<step>.json`, so that cleanup leaves what it may use.
 
     Args:
         step: the step's name, `compress-<recipe>` for compress.
@@ -315,7 +307,8 @@ def recorded(
             write_bytes(folder / path.name, path.read_bytes())
     write_json(folder / f"{step}.json", asdict(record))
     try:
-        yield record.details
+        with _leased(step, work):
+            yield record.details
         record.status = "done"
     except BaseException as error:
         name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
@@ -329,6 +322,16 @@ def recorded(
         for path in carried:
             write_bytes(output / RECORDS / path.name, path.read_bytes())
         write_json(output / RECORDS / f"{step}.json", asdict(record))
+
+
+@contextlib.contextmanager
+def _leased(step: str, work: Path) -> Iterator[None]:
+    lease = run_folder(work, run_name()) / LEASES / f"{step}.json"
+    try:
+        with beating(lambda: write_json(lease, {**this_process(), "heartbeat_s": time.time()}), HEARTBEAT_S):
+            yield
+    finally:
+        lease.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

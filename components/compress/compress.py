@@ -94,7 +94,7 @@ def _make(model: Path, examples: Path, recipe: Recipe, scratch: Path, serving: P
 def digest(model: Path, examples: Path, recipe: Recipe) -> str:
     """The digest of all that the training of a variant depends on."""
     described = recipe.model_dump(mode="json", exclude={"fitting": set(training_folder.OF_NO_CONSEQUENCE)})
-    return training_folder.digest(canonical_json(described), model, examples)
+    return training_folder.digest("compress", canonical_json(described), model, examples)
 
 
 def _changed(candidate: Candidate, examples: Path, recipe: Recipe, scratch: Path) -> "tuple[Candidate, Trained | None]":

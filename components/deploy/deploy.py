@@ -1,5 +1,6 @@
 """Adds an immutable version to the model store and moves the pointer to it."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ import yaml
 
 from components import artifacts
 from components.deploy.config import DeployConfig
+from components.errors import UserError
 from components.features.transform import Transform
 from components.store import ModelStore, Version, file_digest
 
@@ -111,8 +113,9 @@ def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any]) -> 
 def _made_before(store: ModelStore, lineage: dict[str, Any]) -> Version | None:
     same = ("snapshot", "training_digest", "recipe", "model_digest")
     for version in reversed(store.versions()):
-        if all(version.lineage.get(key) == lineage[key] for key in same):
-            return version
+        with contextlib.suppress(UserError):  # a version whose lineage is damaged was not made by this run
+            if all(version.lineage.get(key) == lineage[key] for key in same):
+                return version
     return None
 
 

@@ -21,6 +21,12 @@ class Ingest(Section):
         le=1,
         description="share of the rows of any one file that may be rejected; more than that stops the run",
     )
+    remember_digests: bool = Field(
+        True,
+        description="whether a file whose path, size, times and inode are as they were when it was read (in a bucket: "
+        "whose checksum is) is taken to hold what it held; false reads every byte in every run, which is right on "
+        "FAT and on FUSE mounts that let the time of the last change be set",
+    )
 
 
 class IngestConfig(Section):

@@ -2,12 +2,14 @@
 
 Written to `<work>/data/<model>/`: `partitions/<digest>/` (`rows.parquet`, `rejected.parquet`, `partition.json`) and
 `snapshots/<digest>/snapshot.json`. Equal content gives equal digests, whatever a file is called and however old it is:
-then nothing is written. Every file is read once; later runs only hash it.
+then nothing is written. Every file is parsed once; later runs only hash it, or not even that where `digests.json`
+remembers what it held and it was not written since.
 """
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,12 +20,15 @@ import xxhash
 
 from components import artifacts
 from components.artifacts import Partition, Snapshot
+from components.digests.ahead import ahead
+from components.digests.remembered import Remembered
 from components.errors import UserError
 from components.features.columns import Data
 from components.ingest.config import IngestConfig
 from components.ingest.partition import Added, add
 from components.ingest.sources import find
 
+DIGESTS = "digests.json"
 EXAMPLES_SHOWN = 10
 REASONS_SHOWN = 3
 log = logging.getLogger(__name__)
@@ -49,10 +54,7 @@ def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
     with artifacts.recorded("ingest", work) as details:
         end = _end_of_day(until, config.data)
         data_root = work / "data" / name
-        added = []
-        for file in find(config.ingest.source, work):
-            added.append(add(file, config.data, data_root))
-            log.info("%s: %s rows%s", file.name, added[-1].partition.rows, "" if added[-1].new else ", known")
+        added = list(_added(config, work, data_root))
         arrived = _in_order([one for one in added if end is None or _last_time(one.partition) < end])
         if not arrived:
             raise UserError(_too_early(until, [one.partition for one in added]))
@@ -63,6 +65,20 @@ def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
         snapshot = chosen.snapshot()
         snapshot.write()
         return snapshot.path
+
+
+def _added(config: IngestConfig, work: Path, data_root: Path) -> Iterator[Added]:
+    """The partitions of the source's files, in the order of their paths."""
+    files = find(config.ingest.source, work)
+    with (
+        Remembered.kept_in(data_root / DIGESTS if config.ingest.remember_digests else None) as remembered,
+        # Closed before what was learned is written: no thread learns more then.
+        contextlib.closing(ahead(lambda file: file.content(remembered), files)) as contents,
+    ):
+        for file, content in zip(files, contents):
+            added = add(file, content, config.data, data_root, remembered)
+            log.info("%s: %s rows%s", file.name, added.partition.rows, "" if added.new else ", known")
+            yield added
 
 
 def _end_of_day(until: str, data: Data) -> int | None:

@@ -1,6 +1,8 @@
 """Adds one source file to the content-addressed partitions."""
 
 import contextlib
+import functools
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,6 +16,8 @@ import xxhash
 
 from components import artifacts
 from components.artifacts import Partition
+from components.digests.content import Content, file_digest
+from components.digests.remembered import Remembered
 from components.errors import UserError
 from components.features.arrow import arrow_schema
 from components.features.columns import Data
@@ -23,11 +27,24 @@ from components.ingest.read_parquet import ParquetReader
 from components.ingest.read_tfrecord import TfrecordReader
 from components.ingest.sources import SourceFile
 from components.schema import canonical_json
+from components.storage.atomic import beside as name_beside
 
-FORMAT = 1
-"""To be raised when rows are read or checked otherwise than before, so that partitions are made anew."""
+ROOT = Path(__file__).parents[2]
+READING = (
+    "components/features/arrow.py",
+    "components/features/columns.py",
+    "components/ingest/block.py",
+    "components/ingest/check.py",
+    "components/ingest/header.py",
+    "components/ingest/partition.py",
+    "components/ingest/read_csv.py",
+    "components/ingest/read_parquet.py",
+    "components/ingest/read_tfrecord.py",
+    "components/ingest/tf_example.py",
+)
+"""The code that says what rows a file's bytes are: when it changes, partitions are made anew."""
 ROW_GROUP_ROWS = 16_384
-DESCRIPTION = "partition.json"
+ROWS, REJECTED, DESCRIPTION = "rows.parquet", "rejected.parquet", "partition.json"
 Reader = CsvReader | ParquetReader | TfrecordReader
 READERS: dict[str, type[Reader]] = {
     ".csv": CsvReader,
@@ -49,42 +66,66 @@ class Added:
     new: bool
     """Whether the partition was made just now."""
     bytes_read: int
+    """Bytes that were read to know the content; 0 where the digest was remembered."""
 
 
-def add(file: SourceFile, data: Data, data_root: Path) -> Added:
-    """The partition that holds a file's content, made unless it is there already.
+def add(file: SourceFile, content: Content, data: Data, data_root: Path, remembered: Remembered) -> Added:
+    """The partition that holds a file's content, made unless it is there already, whole.
 
     Args:
         file: the source file.
+        content: what it holds.
         data: the declared columns.
         data_root: `<work>/data/<model>`; the partition is written to `partitions/<digest>/` below it.
+        remembered: where `content` is from.
 
     Raises:
         UserError: the file cannot be read as its name says, or lacks a declared column; or it changed meanwhile.
     """
-    content, size = file.digest()
-    folder = data_root / "partitions" / partition_digest(content, data)
-    new = not (folder / DESCRIPTION).exists()
+    folder = data_root / "partitions" / partition_digest(content.digest, data)
+    new = not _is_whole(folder)
     if new:
         with _unless_made_meanwhile(folder), artifacts.atomic_folder(folder) as beside, file.on_disk() as local:
             description = _write(_reader(Path(local.path), data), file.name, folder.name, data, beside)
-            if local.digest()[0] != content:
+            # A file of this machine is read again only where its state does not prove that it is what it was.
+            known = remembered if local is file else Remembered(is_on=False)
+            if local.content(known).digest != content.digest:
                 raise UserError(f"{file.path} changed while it was read; run again when it is written completely")
             artifacts.write_json(beside / DESCRIPTION, description)
+            _make_room(folder)
     found = artifacts.read_json(folder / DESCRIPTION)
-    return Added(Partition(**found["partition"]), file.name, tuple(found["ignored_columns"]), new, size)
+    read = content.bytes if content.is_read else 0
+    return Added(Partition(**found["partition"]), file.name, tuple(found["ignored_columns"]), new, read)
 
 
 def partition_digest(content: str, data: Data) -> str:
-    """The name of a partition: the digest of a file's bytes and of what rows are checked against.
+    """The name of a partition: the digest of a file's bytes, of what rows are checked against, and of the code for it.
 
     Args:
         content: digest of the file's bytes.
         data: the declared columns; their descriptions and the key do not matter.
     """
     columns = {name: column.model_dump(mode="json", exclude={"description"}) for name, column in data.columns.items()}
-    declared = canonical_json([FORMAT, list(columns.items()), data.label, data.label_classes, data.time])
+    declared = canonical_json([reading_digest(), list(columns.items()), data.label, data.label_classes, data.time])
     return xxhash.xxh3_128_hexdigest(f"{content}\n{declared}".encode())
+
+
+@functools.cache
+def reading_digest() -> str:
+    """The digest of the code that says what rows a file's bytes are."""
+    return xxhash.xxh3_128_hexdigest("".join(file_digest(ROOT / name) for name in READING).encode())
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).exists() for name in (ROWS, REJECTED, DESCRIPTION))
+
+
+def _make_room(folder: Path) -> None:
+    """Takes a partition away of which a file was deleted."""
+    if folder.exists() and not _is_whole(folder):
+        beside = name_beside(folder)
+        folder.rename(beside)
+        shutil.rmtree(beside)
 
 
 @contextlib.contextmanager
@@ -93,7 +134,7 @@ def _unless_made_meanwhile(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError:
-        if not (folder / DESCRIPTION).exists():
+        if not _is_whole(folder):
             raise
 
 
@@ -108,8 +149,8 @@ def _write(reader: Reader, name: str, digest: str, data: Data, folder: Path) -> 
     """Writes the rows of a file and returns what `partition.json` holds."""
     tally = _Tally(data)
     with (
-        _RowWriter(folder / "rows.parquet", arrow_schema(data), data.rows_at_once(ROW_GROUP_ROWS)) as rows,
-        _RowWriter(folder / "rejected.parquet", REJECTED_SCHEMA, data.rows_at_once(ROW_GROUP_ROWS)) as rejected,
+        _RowWriter(folder / ROWS, arrow_schema(data), data.rows_at_once(ROW_GROUP_ROWS)) as rows,
+        _RowWriter(folder / REJECTED, REJECTED_SCHEMA, data.rows_at_once(ROW_GROUP_ROWS)) as rejected,
     ):
         for block in reader.blocks():
             checked = check(block, data)

@@ -1,4 +1,8 @@
-"""Finds the source's files, names what they hold by a digest of their bytes, and brings remote ones here."""
+"""Finds the source's files, names what they hold by a digest of their bytes, and brings remote ones here.
+
+The name is the digest of the bytes alone: not of the file's name, nor of its times, nor of where it lies. So the same
+bytes renamed, re-dated or moved to a bucket are known already, and one changed byte is new.
+"""
 
 import contextlib
 import glob
@@ -7,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
-import xxhash
-
+from components.digests.content import Content
+from components.digests.remembered import Remembered
 from components.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -27,27 +31,23 @@ class SourceFile:
     filesystem: Any = None
     """The fsspec file system that holds `path`; None for a file of this machine."""
 
-    def open(self) -> BinaryIO:
-        """Opens the file for reading bytes."""
-        if self.filesystem is None:
-            return Path(self.path).open("rb")
-        file: BinaryIO = self.filesystem.open(self.path, "rb")
-        return file
+    def content(self, remembered: Remembered) -> Content:
+        """The digest of the file's bytes, and their number.
 
-    def digest(self) -> tuple[str, int]:
-        """The XXH3 digest (128 bits, hexadecimal) of the file's bytes, and their number.
+        Args:
+            remembered: digests of files that were not written since.
 
         Raises:
             UserError: the file is empty or cannot be read.
         """
-        digest, size = xxhash.xxh3_128(), 0
-        with _refused_by_name(self.path), self.open() as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-        if not size:
+        with _refused_by_name(self.path):
+            if self.filesystem is None:
+                content = remembered.of_file(Path(self.path))
+            else:
+                content = remembered.of_object(self.filesystem, self.path)
+        if not content.bytes:
             raise UserError(f"{self.path} is empty (0 bytes); deliver it again or take it out of the source")
-        return digest.hexdigest(), size
+        return content
 
     @contextlib.contextmanager
     def on_disk(self) -> Iterator["SourceFile"]:
@@ -61,7 +61,7 @@ class SourceFile:
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / PurePosixPath(self.path).name
-            with _refused_by_name(self.path), self.open() as remote, copy.open("wb") as local:
+            with _refused_by_name(self.path), self.filesystem.open(self.path, "rb") as remote, copy.open("wb") as local:
                 shutil.copyfileobj(remote, local, CHUNK_BYTES)
             yield SourceFile(str(copy), self.name)
 
@@ -100,6 +100,7 @@ def _find_remote(url: str) -> list[SourceFile]:
 
     with _refused_by_name(url):
         filesystem, pattern = fsspec.core.url_to_fs(url)
+        filesystem.invalidate_cache()  # what was listed earlier in this process may have been replaced
         fixed = _without_wildcards(pattern)
         paths = [str(path) for path in filesystem.glob(pattern) if filesystem.isfile(path)]
     named = [(path, _name(path, fixed)) for path in paths]

@@ -1,6 +1,7 @@
 """The folder of a training under way, `<work>/checkpoints/<digest of all that it depends on>/`.
 
-The same training, run again after it was killed, finds the folder by its name and goes on from there.
+The same training, run again after it was killed, finds the folder by its name and goes on from there: it must be of the
+same code too. A run without cache uses nothing of an earlier one, and so empties the folder first.
 """
 
 import contextlib
@@ -13,10 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components import artifacts
+from components.digests.ahead import ahead
+from components.digests.content import file_digest
 from components.errors import UserError
 
 log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
+FRESH_VARIABLE = "EVERGREEN_FRESH"
+"""Environment variable: set in a run without cache."""
+LOCK = "lock"
+COMPONENTS = Path(__file__).parents[1]
+SHARED = ("features", "learning")
+"""The rooms, besides the step's own, whose code trains."""
 OF_NO_CONSEQUENCE = ("budget", "cache", "cache_memory_share", "checkpoint_minutes")
 """Keys of `Fitting` that change no weight: given more of it, a training goes on from where it had too little."""
 
@@ -29,7 +38,7 @@ def held(scratch: Path) -> Iterator[None]:
         UserError: another process holds it.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    path = scratch / "lock"
+    path = scratch / LOCK
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,27 +60,37 @@ def kept_while_made(scratch: Path) -> Iterator[None]:
         UserError: another process holds it.
     """
     with held(scratch):
+        if os.environ.get(FRESH_VARIABLE):
+            _empty(scratch)
         yield
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def digest(described: str, *folders: Path) -> str:
-    """The digest of all that a training depends on.
+def _empty(scratch: Path) -> None:
+    for path in scratch.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def digest(step: str, described: str, *folders: Path) -> str:
+    """The digest of all that a training depends on, its code included.
 
     Args:
+        step: the step that trains.
         described: its configuration, as canonical JSON.
         folders: the artifacts that it reads.
     """
     found = hashlib.sha256(described.encode())
-    for folder in folders:
-        for path in _identifying(folder):
-            found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
-            if path.suffix == ".json":
-                found.update(path.read_bytes())
+    code = [(COMPONENTS, path) for room in (*SHARED, step) for path in sorted((COMPONENTS / room).rglob("*.py"))]
+    read = code + [(folder, path) for folder in folders for path in _identifying(folder)]
+    for (root, path), content in zip(read, ahead(file_digest, [path for _, path in read]), strict=True):
+        found.update(f"{path.relative_to(root)} {content}\n".encode())
     return found.hexdigest()[:32]
 
 
-def _identifying(folder: Path) -> Iterator[Path]:
+def _identifying(folder: Path) -> list[Path]:
     """The files of an artifact that are the same whenever it is made of the same; not the records, which tell times."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return (path for path in files if artifacts.RECORDS not in path.relative_to(folder).parts)
+    return [path for path in files if artifacts.RECORDS not in path.relative_to(folder).parts]

@@ -69,7 +69,9 @@ def _add_run(commands: Any) -> None:
     _add_model(run)
     run.add_argument("--until", default="", metavar="DATE", help="use only data up to this day (YYYY-MM-DD)")
     run.add_argument("--force", action="store_true", help="retrain even when nothing is new")
-    run.add_argument("--no-cache", action="store_true", help="use no result of an earlier run")
+    run.add_argument(
+        "--no-cache", action="store_true", help="use no result of an earlier run, and keep none for later ones"
+    )
     run.set_defaults(command=_run)
 
 

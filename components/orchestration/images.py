@@ -1,8 +1,10 @@
 """The image of each step, tagged by the content hash of what it carries.
 
 The hash covers the step's modules, every module of `components` that these import, directly or not, and the image's
-requirements. It stands in the image's name on a cluster and in local runs alike, and the name is part of KFP's cache
-key: a step whose code changed misses the cache, the others do not.
+requirements. It stands in the image's name on a cluster and in local runs alike. KFP's cache key holds that name, and
+the text of component.py as part of the command, in both places: a step whose code changed misses the cache. What it
+makes anew has another artifact id (locally: another path), so that the steps after it miss as well; a step that comes
+from the cache hands on the very artifacts of the run that made them, so that the others hit.
 """
 
 import ast
@@ -14,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "components"
 STARTED = {"rehearse": "serve"}
 """Rooms whose programs a step starts in processes of their own: its image carries them, though it imports them not."""
+LOADED = {"finish": ("storage/bucket.py",), "cleanup": ("storage/bucket.py",)}
+"""Modules that a room's code loads by name: the images of those that do not need them stay small."""
 
 
 def image(step: str) -> str:
@@ -43,6 +47,7 @@ def carried_files(step: str) -> list[Path]:
     rooms = [step, STARTED[step]] if step in STARTED else [step]
     carried: set[Path] = set()
     waiting = {path for room in rooms for path in (ROOT / PACKAGE / room).rglob("*.py") if path.name != "component.py"}
+    waiting |= {ROOT / PACKAGE / name for name in LOADED.get(step, ())}
     while waiting:
         carried |= waiting
         waiting = {imported for path in waiting for imported in imported_files(path)} - carried
@@ -52,7 +57,8 @@ def carried_files(step: str) -> list[Path]:
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_file() and path.suffix != ".py"
+    """Not what editors and systems leave beside the files: hidden files and backups."""
+    return path.is_file() and path.suffix != ".py" and not path.name.startswith(".") and not path.name.endswith("~")
 
 
 @functools.cache
@@ -64,8 +70,14 @@ def imported_files(path: Path) -> frozenset[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    inside = (name for name in names if name.split(".")[0] == PACKAGE)
+    inside = {package for name in names if name.split(".")[0] == PACKAGE for package in _with_packages(name)}
     return frozenset(file for name in inside if (file := _file(name)) is not None)
+
+
+def _with_packages(module: str) -> list[str]:
+    """The module and the packages that it lies in, whose `__init__.py` Python runs first."""
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _file(module: str) -> Path | None:

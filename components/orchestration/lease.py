@@ -1,16 +1,13 @@
 """Tells cleanup which runs are in progress."""
 
 import contextlib
-import os
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.artifacts import write_json
-
-HEARTBEAT_S = 30.0
+from components.artifacts import HEARTBEAT_S, write_json
+from components.storage.heartbeat import beating
+from components.storage.process import this_process
 
 
 @contextlib.contextmanager
@@ -21,22 +18,13 @@ def lease(run_folder: Path, model: str) -> Iterator[None]:
     process that is killed leaves its lease behind, without a heartbeat.
     """
     write_json(run_folder / "run.json", {"model": model, "started_s": time.time()})
-    stop = threading.Event()
-    thread = threading.Thread(target=_beat, args=(run_folder / "lease.json", model, stop), daemon=True)
-    _write(run_folder / "lease.json", model)
-    thread.start()
+    path = run_folder / "lease.json"
     try:
-        yield
+        with beating(lambda: _write(path, model), HEARTBEAT_S):
+            yield
     finally:
-        stop.set()
-        thread.join()
-        (run_folder / "lease.json").unlink(missing_ok=True)
-
-
-def _beat(path: Path, model: str, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT_S):
-        _write(path, model)
+        path.unlink(missing_ok=True)
 
 
 def _write(path: Path, model: str) -> None:
-    write_json(path, {"host": socket.gethostname(), "pid": os.getpid(), "model": model, "heartbeat_s": time.time()})
+    write_json(path, {**this_process(), "model": model, "heartbeat_s": time.time()})

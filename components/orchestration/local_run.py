@@ -16,13 +16,16 @@ from kfp import local
 from rich.console import Console
 
 from components import artifacts
+from components.cleanup.sweep import wait_for_sweep
 from components.errors import UserError
+from components.learning.training_folder import FRESH_VARIABLE
 from components.orchestration.images import ROOT
 from components.orchestration.interruption import ends_children
 from components.orchestration.lease import lease
 from components.orchestration.progress import Progress
 from components.report.html import write_report
 from components.report.terminal import print_summary
+from components.storage.open import open_storage
 
 LOG = "log.txt"
 REPORT = "report.html"
@@ -59,7 +62,7 @@ class LocalRun:
         return artifacts.run_folder(self.work, self.name)
 
     def execute(self, pipeline: Callable[..., Any], arguments: dict[str, Any], cache: bool, console: Console) -> bool:
-        """Runs the pipeline and shows its progress.
+        """Runs the pipeline and shows its progress; waits while a cleanup is at work in the work directory.
 
         Args:
             pipeline: what KFP made of a pipeline function, or loaded from a compiled file.
@@ -74,8 +77,9 @@ class LocalRun:
             KeyboardInterrupt: the run was told to end; its tasks are ended, and its records say so.
         """
         with lease(self.folder, self.model), Progress(self.folder, self.name, console), self._log():
+            wait_for_sweep(open_storage(self.work))
             init_kfp(self.work, cache)
-            with self._environment(), ends_children():
+            with self._environment(cache), ends_children():
                 try:
                     pipeline(**arguments)
                 except KeyboardInterrupt:
@@ -103,7 +107,7 @@ class LocalRun:
                 artifacts.write_json(self.folder / artifacts.RECORDS / f"{key}.json", asdict(record))
 
     @contextlib.contextmanager
-    def _environment(self) -> Iterator[None]:
+    def _environment(self, cache: bool) -> Iterator[None]:
         """The variables that the tasks' processes inherit.
 
         KFP leaves each task's text in the folder for temporary files, so the run has one of its own.
@@ -112,6 +116,8 @@ class LocalRun:
         temporary = self.folder / "tmp"
         temporary.mkdir()
         os.environ[artifacts.RUN_VARIABLE] = self.name
+        if not cache:
+            os.environ[FRESH_VARIABLE] = "1"
         os.environ["TMPDIR"] = str(temporary)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), before.get("PYTHONPATH")]))
         try:
@@ -120,6 +126,8 @@ class LocalRun:
             os.environ.clear()
             os.environ.update(before)
             shutil.rmtree(temporary, ignore_errors=True)
+            # Those of tasks that were killed; none is at work any more.
+            shutil.rmtree(self.folder / artifacts.LEASES, ignore_errors=True)
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[None]:

@@ -27,7 +27,11 @@ def step(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def uncached_step(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A step that always runs: it reads, measures or moves what lies outside of the pipeline's artifacts."""
+    """A step that always runs: it reads, measures or moves what lies outside of the pipeline's artifacts.
+
+    Neither the local runner nor a cluster then computes a key for it, or keeps its outputs for later runs. Steps after
+    it hit all the same where what it hands them is equal: a string of the same value, a folder of the same name.
+    """
     make = step(function)
 
     def task(**inputs: Any) -> Any:

@@ -76,9 +76,10 @@ def _predict(options: argparse.Namespace, console: Console) -> int:
     if section is None:
         section = _section(version.path / artifacts.MODEL_YAML)
     config = parse(Predict, json.dumps({**section, **_given(options)}, default=str))
-    job = make_job(name, version, options.input.replace("{work}", str(options.work)), config)
-    console.print(f"{name} version {version.number}: {job.rows:,} rows of {len(job.inputs)} files", highlight=False)
-    outcome = run(job, output, config, lambda job, folder: shown(job, folder, console))
+    with store.holding(version):
+        job = make_job(name, version, options.input.replace("{work}", str(options.work)), config)
+        console.print(f"{name} version {version.number}: {job.rows:,} rows of {len(job.inputs)} files", highlight=False)
+        outcome = run(job, output, config, lambda job, folder: shown(job, folder, console))
     Console().print(_table(job, outcome))
     return 0
 
@@ -116,7 +117,7 @@ def _in_service(store: ModelStore, work: Path) -> Version:
     version = store.pointed("serving")
     if version is None:
         known = ", ".join(sorted(path.name for path in (work / "models").glob("*") if path.is_dir())) or "none"
-        raise UserError(f"no version of {store.root.name} is in service in {work}; models there: {known}")
+        raise UserError(f"no version of {store.name} is in service in {work}; models there: {known}")
     return version
 
 

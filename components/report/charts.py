@@ -71,7 +71,7 @@ def frame(x: Axis, y: Axis, x_label: str, y_label: str) -> Html:
 
 
 def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str, best: float | None) -> Html:
-    """Lines over whole numbers (epochs); `best` marks one of them with a line from top to bottom."""
+    """Lines over whole numbers, epochs for example; `best` marks one of them with a line from top to bottom."""
     points = [point for one in series for point in one.points]
     epochs = [round(x) for x, _ in points] or [0]
     x = whole_ticks(min(epochs), max(epochs), LEFT, WIDTH - RIGHT)
@@ -80,14 +80,14 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str,
     if best is not None:
         middle = min(max(x(best), LEFT + 20), WIDTH - RIGHT - 20)
         parts += [line(x(best), TOP, x(best), HEIGHT - BOTTOM, "mark"), text(middle, TOP - 5, "best", "middle", "tick")]
-    return drawing(title, WIDTH, HEIGHT, *parts, *(_curve(one, x, y) for one in series))
+    return drawing(title, WIDTH, HEIGHT, *parts, *(_curve(one, x, y, x_label) for one in series))
 
 
-def _curve(series: Series, x: Axis, y: Axis) -> Html:
+def _curve(series: Series, x: Axis, y: Axis, of: str) -> Html:
     path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in series.points)
     marks = [
         element(
-            "circle", element("title", f"{series.name}, epoch {fmt.count(a)}: {fmt.quality(b)}"), cx=x(a), cy=y(b), r=3
+            "circle", element("title", f"{series.name}, {of} {fmt.count(a)}: {fmt.quality(b)}"), cx=x(a), cy=y(b), r=3
         )
         for a, b in series.points
     ]

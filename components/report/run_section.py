@@ -1,6 +1,7 @@
 """The report's sections on the run itself: the decision, the key figures, time, lineage and cleanup."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from components.artifacts import Record
 from components.report import charts, fields
@@ -147,13 +148,12 @@ def _images(records: Mapping[str, Record]) -> Html:
 
 
 def cleanup_section(records: Mapping[str, Record]) -> Html:
-    """What was deleted, and why it could be."""
+    """What was deleted, and why it could be; and why something stays that might go."""
     finish = details(records, "finish")
-    freed_bytes = fields.number(finish, "freed_bytes")
-    if freed_bytes is None:
-        return EMPTY
+    notes = [element("p", sentence) for sentence in fields.names(finish, "notes")[:MOST_FREED]]
+    if fields.number(finish, "freed_bytes") is None:
+        return section("cleanup", "Cleanup", *notes) if notes else EMPTY
     freed = fields.rows(finish, "freed")
-    kept = fields.number(finish, "kept")
     failed = [
         [code(fields.text(row, "path")), fields.text(row, "error")]
         for row in fields.rows(finish, "failed")[:MOST_FREED]
@@ -165,8 +165,17 @@ def cleanup_section(records: Mapping[str, Record]) -> Html:
     return section(
         "cleanup",
         "Cleanup",
-        element("p", f"{fmt.size(freed_bytes)} freed" + (f", {fmt.counted(kept, 'run')} kept" if kept else "") + "."),
+        element("p", _freed(finish)),
+        *notes,
         table(["Deleted", "Why", "Size"], rows, ["Size"]),
-        capped(len(freed), MOST_FREED, "folder", "the first ones"),
+        capped(len(freed), MOST_FREED, "place", "the largest ones"),
         table(["Could not be deleted", "Because"], failed),
     )
+
+
+def _freed(finish: dict[str, Any]) -> str:
+    size = fmt.size(fields.number(finish, "freed_bytes"))
+    saved, kept = (fields.number(finish, key) for key in ("saved_a_month", "kept"))
+    price = f", which saves {fmt.price(saved)} a month" if saved else ""
+    runs = f"; {fmt.counted(kept, 'run')} kept" if kept else ""
+    return f"{size} freed{price}{runs}."

@@ -62,9 +62,21 @@ def _time(step: Step) -> str:
 
 
 def _origins(listed: Sequence[Step]) -> list[str]:
-    """One line for each earlier run that steps were taken from."""
-    runs = {step.record.run: step.record.started_s for step in listed if step.record and step.outcome == CACHED}
-    return [f"Cached steps are from run {fmt.plain(run)}, {fmt.moment(started_s)}." for run, started_s in runs.items()]
+    """One line for each earlier run that steps were taken from: which they are, and since when they are there."""
+    records = [step.record for step in listed if step.record and step.outcome == CACHED]
+    runs = sorted({record.run for record in records})
+    return [_origin([record for record in records if record.run == run], is_only=len(runs) == 1) for run in runs]
+
+
+def _origin(records: Sequence[Record], is_only: bool) -> str:
+    run = fmt.plain(records[0].run)
+    names: dict[str, list[str]] = {}
+    for record in sorted(records, key=lambda record: record.started_s):
+        names.setdefault(fmt.moment(record.started_s), []).append(fmt.plain(record.step))
+    if is_only and len(names) == 1:
+        return f"The cached steps are there since {next(iter(names))}, from run {run}."
+    made = "; ".join(f"{', '.join(steps)} since {since}" for since, steps in names.items())
+    return f"Cached from run {run}: {made}."
 
 
 def _print_decision(console: Console, decided: Decision, what: str) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components import artifacts
-from components.cleanup.cleanup import generation
+from components.cleanup.generation import generation
 from components.resolve.config import ResolveConfig
-from components.store import CHECKSUMS, ModelStore, Version, file_digest
+from components.store import CHECKSUMS, ModelStore, Version, file_digest, verify
 
 log = logging.getLogger(__name__)
 EMPTY = "empty"
@@ -34,12 +34,17 @@ def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
         config: the model's name, where to start, how long results may be reused.
         work: the work directory.
         snapshot: the snapshot's folder.
+
+    Raises:
+        UserError: the version to start from is damaged, or a pointer's file is.
     """
     with artifacts.recorded("resolve", work) as details:
         store = ModelStore(work, config.name)
         serving = store.pointed("serving")
         is_cold = config.resolve.start == "cold"
         base = None if is_cold else _base(store, serving, snapshot)
+        if base is not None:
+            verify(base)  # training loads its weights without looking
         if is_cold and serving is not None:
             log.warning("cold start, although version %d is in service: resolve.start is cold", serving.number)
         current = generation(time.time(), config.retention.days)
@@ -47,6 +52,7 @@ def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
             serving=serving and serving.number,
             base=base and base.number,
             generation=current,
+            days=config.retention.days,
             trained_until=base and base.lineage["trained_until"],
         )
         digest = file_digest(base.path / CHECKSUMS) if base else ""
@@ -57,12 +63,12 @@ def _base(store: ModelStore, serving: Version | None, snapshot: Path) -> Version
     """The version in service, which is known to be good.
 
     Where that was made from this very snapshot, it is the base that it had itself: otherwise a repeated run would start
-    from its own result and miss its cache.
+    from its own result and miss its cache. Where that base is gone, missing the cache is better than a cold start.
     """
     if serving is None or serving.lineage["snapshot"] != snapshot.name:
         return serving
     number = serving.lineage["base"]
-    return None if number is None else store.version(number)
+    return None if number is None else store.find(number) or serving
 
 
 def _folder(version: Version | None, work: Path) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from components import artifacts
 from components.errors import PreemptedError, UserError
-from components.train import kubernetes_api, tfjob_manifest
-from components.train.kubernetes_api import Cluster, ExistsError
+from components.kubernetes import api
+from components.kubernetes.api import Cluster, ExistsError
+from components.kubernetes.connection import NoClusterError, connect
+from components.kubernetes.tfjob import Object
+from components.train import tfjob_manifest
 from components.train.tfjob_config import TFJobSettings
 from components.train.tfjob_log import followed
-from components.train.tfjob_manifest import Object
 from components.train.tfjob_watch import RETRIED_CODE, Watcher, condition_of, terminated
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,10 @@ def launch(
         UserError: the training failed, in the last words of the process that did, or could not be started; why.
         PreemptedError: SIGTERM came.
     """
-    cluster = kubernetes_api.connect()
+    try:
+        cluster = connect()
+    except NoClusterError as error:
+        raise UserError(f"train.launch is tfjob, but {error}; use local") from None
     pod = cluster.own_pod()
     tfjob_manifest.check_shared(pod, folders)
     manifest = tfjob_manifest.tfjob(pod, arguments, roles, key, artifacts.run_name(), settings)
@@ -87,12 +92,12 @@ def _begin(cluster: Cluster, manifest: Object) -> None:
         elif "deletionTimestamp" in job["metadata"]:
             # It goes when its pods are gone: two trainings would write the same checkpoint.
             log.info("an earlier TFJob %s is being deleted; waiting for that", name)
-            time.sleep(kubernetes_api.POLL_S)
+            time.sleep(api.POLL_S)
         elif condition_of(job, "Failed") or condition_of(job, "Succeeded"):
             cluster.delete(name)
         else:
             (owner,) = manifest["metadata"]["ownerReferences"]
-            cluster.give_to(owner, name)
+            cluster.give_to(owner, name, manifest["metadata"]["labels"])
             log.info("TFJob %s in namespace %s runs already; going on with it", name, cluster.namespace)
             return
 

@@ -9,8 +9,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from components.errors import UserError
-from components.train.kubernetes_api import Cluster
-from components.train.tfjob_manifest import CONTAINER, Object
+from components.kubernetes.api import Cluster
+from components.kubernetes.tfjob import CONTAINER, Object
 
 log = logging.getLogger(__name__)
 PAUSE_S = 1.0

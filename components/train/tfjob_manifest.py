@@ -5,15 +5,11 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
 
 from components.errors import UserError
+from components.kubernetes.tfjob import CONTAINER, GROUP, KIND, OURS, RUN, VERSION, Object
 from components.train.tfjob_config import TFJobSettings
 
-Object = dict[str, Any]
-GROUP, VERSION, KIND, PLURAL = "kubeflow.org", "v1", "TFJob", "tfjobs"
-CONTAINER = "tensorflow"
-"""The operator gives TF_CONFIG to the container of this name."""
 GPU = "nvidia.com/gpu"
 TF_CONFIG = "TF_CONFIG"
 GRACE_S = 60
@@ -54,11 +50,7 @@ def tfjob(
         run: the run that the step belongs to.
         settings: what differs from the step's pod, and the limits.
     """
-    labels = {
-        "app.kubernetes.io/name": "evergreen",
-        "app.kubernetes.io/component": "train",
-        "evergreen/run": _label(run),
-    }
+    labels = {**OURS, RUN: _label(run)}
     replicas = {
         role: {
             "replicas": count,

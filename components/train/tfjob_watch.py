@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator, Mapping
 
 from components.errors import UserError
-from components.train.kubernetes_api import Cluster
+from components.kubernetes.api import Cluster
+from components.kubernetes.tfjob import CONTAINER, Object
 from components.train.tfjob_config import TFJobSettings
-from components.train.tfjob_manifest import CONTAINER, Object
 
 log = logging.getLogger(__name__)
 CANNOT_START = {

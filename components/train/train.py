@@ -87,4 +87,4 @@ def _train_in_pods(paths: Paths, config: TrainConfig) -> None:
 def digest(examples: Path, base: Path, config: TrainConfig) -> str:
     """The digest of all that a training depends on."""
     described = config.model_dump(mode="json", exclude={"train": set(OF_NO_CONSEQUENCE)})
-    return training_folder.digest(canonical_json(described), examples, base)
+    return training_folder.digest("train", canonical_json(described), examples, base)

@@ -114,8 +114,8 @@ def _withdrawn(version: _Version, snapshot: Snapshot, training_digest: str, work
     store = ModelStore(work, version.lineage.get("name", ""))
     made_of = {"snapshot": snapshot.digest, "training_digest": training_digest}
     for number in store.withdrawn():
-        lineage = store.version(number).lineage
-        if all(lineage.get(key) == value for key, value in made_of.items()):
+        made = store.find(number)  # None: cleaned up since
+        if made is not None and all(made.lineage.get(key) == value for key, value in made_of.items()):
             return number
     return None
 

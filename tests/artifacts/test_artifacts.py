@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,16 @@ def test_requests_of_two_servers_are_read_in_the_order_of_their_time(tmp_path: P
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + '\n{"time_s": 5')
     assert [line["time_s"] for line in artifacts.read_requests(tmp_path, 10)] == [10, 20, 30, 40]
     assert artifacts.read_requests(tmp_path / "none", 10) == []
+
+
+def test_a_step_at_work_holds_a_lease_with_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "HEARTBEAT_S", 0.01)
+    path = artifacts.run_folder(tmp_path, "run-1") / artifacts.LEASES / "train.json"
+    with recorded("train", tmp_path):
+        first = artifacts.read_json(path)
+        assert first["pid"] == os.getpid()
+        end_s = time.monotonic() + 30
+        while artifacts.read_json(path) == first and time.monotonic() < end_s:
+            time.sleep(0.01)
+        assert artifacts.read_json(path)["heartbeat_s"] > first["heartbeat_s"]
+    assert not path.exists()

@@ -108,6 +108,15 @@ def test_a_withdrawn_version_does_not_come_back_by_itself(sources: Sources, tmp_
     assert store.pointed("serving") == store.version(2), "pointing to it by hand puts it back"
 
 
+def test_a_damaged_lineage_of_another_version_does_not_stop_a_deployment(sources: Sources, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    for damage in ("{", "[]"):
+        version = store.add(lambda folder, number: artifacts.write_json(folder / artifacts.LINEAGE, {}))
+        (version.path / artifacts.LINEAGE).write_text(damage)
+    deploy(sources, _config(), ORIGIN, tmp_path)
+    assert store.number("serving") == 3
+
+
 def test_a_candidate_leaves_the_model_in_service(sources: Sources, tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     deploy(sources, _config(), ORIGIN, tmp_path)

@@ -5,11 +5,14 @@ import pytest
 
 from components import artifacts
 from components.artifacts import read_records, recorded, run_folder, write_json
-from components.cleanup.cleanup import Failure
+from components.cleanup.cleanup import Outcome
 from components.cleanup.config import Retention
+from components.cleanup.deletion import Failure
+from components.cleanup.sweep import sweeping
 from components.finish import finish as module
 from components.finish.config import FinishConfig
 from components.finish.finish import finish
+from components.storage.open import open_storage
 
 OLD = "pipeline/evergreen-flights-2013-01-01-00-00-00-000000"
 
@@ -43,7 +46,8 @@ def test_it_frees_what_is_old_and_reports_it(run):
     assert record.status == "done"
     assert [item["path"] for item in record.details["freed"]] == [OLD]
     assert record.details["freed_bytes"] == record.details["freed"][0]["bytes"] > 0
-    assert (record.details["kept"], record.details["failed"]) == (1, [])
+    assert record.details["saved_a_month"] == pytest.approx(record.details["freed_bytes"] * 0.023e-9)
+    assert [record.details[key] for key in ("kept", "failed", "notes")] == [1, [], []]
     assert not (run / OLD).exists()
     assert "evergreen-flights-2013-01-01" in report_of(run)
 
@@ -76,7 +80,7 @@ def test_the_report_is_there_even_when_cleaning_up_fails(run, monkeypatch):
     def broken(*_):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(module, "plan", broken)
+    monkeypatch.setattr(module, "clean_up", broken)
     with pytest.raises(RuntimeError, match="no such luck"):
         finished(run)
     assert "no such luck" in report_of(run)
@@ -85,13 +89,41 @@ def test_the_report_is_there_even_when_cleaning_up_fails(run, monkeypatch):
 
 def test_the_report_is_there_even_when_cleaning_up_is_killed(run, monkeypatch):
     reports = []
-    monkeypatch.setattr(module, "apply", lambda planned: reports.append(report_of(run)) or (planned, []))
+    nothing = {"flights": Outcome([], [], [], 1)}
+    monkeypatch.setattr(module, "clean_up", lambda *_: reports.append(report_of(run)) or nothing)
     finished(run)
     assert len(reports) == 1
 
 
 def test_what_cannot_be_deleted_does_not_fail_the_run(run, monkeypatch):
-    monkeypatch.setattr(module, "apply", lambda planned: ([], [Failure(item.path, "busy") for item in planned]))
+    stuck = {"flights": Outcome([], [Failure(OLD, "busy")], [], 1)}
+    monkeypatch.setattr(module, "clean_up", lambda *_: stuck)
     record = finished(run)
     assert record.status == "done"
     assert record.details["failed"] == [{"path": OLD, "error": "busy"}]
+
+
+def test_a_run_that_ends_while_another_cleans_up_leaves_that_to_it(run):
+    with sweeping(open_storage(run)):
+        record = finished(run)
+    assert record.status == "done"
+    assert "another cleanup is at work" in record.details["notes"][0]
+    assert (run / OLD).exists()
+
+
+def test_a_run_of_a_cluster_is_signed_so_that_cleanup_knows_whose_it_is(run):
+    run_json = run_folder(run, "this-run") / "run.json"
+    run_json.unlink()
+    record = {"step": "ingest", "run": "this-run", "started_s": 1234.5, "status": "done"}
+    write_json(run_folder(run, "this-run") / "records" / "ingest.json", record)
+    assert finished(run).details["kept"] == 1
+    assert artifacts.read_json(run_json) == {"model": "flights", "started_s": 1234.5}
+
+
+def test_a_disk_on_which_cleanup_cannot_even_begin_does_not_fail_the_run(run, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(module, "clean_up", full)
+    record = finished(run)
+    assert (record.status, record.details["notes"]) == ("done", ["No space left on device"])

@@ -66,10 +66,15 @@ class Place:
         return path
 
     def ingest(
-        self, pattern: str = "*", until: str = "", data: Data | None = None, max_bad_rows: float = 1.0
+        self,
+        pattern: str = "*",
+        until: str = "",
+        data: Data | None = None,
+        max_bad_rows: float = 1.0,
+        remember_digests: bool = True,
     ) -> Snapshot:
         source = pattern if "://" in pattern else f"{{work}}/source/{pattern}"
-        section = Ingest(source=source, max_bad_rows=max_bad_rows)
+        section = Ingest(source=source, max_bad_rows=max_bad_rows, remember_digests=remember_digests)
         config = IngestConfig(data=data or make_data(), ingest=section)
         return Snapshot.read(ingest(config, self.work, "model", until))
 

@@ -1,21 +1,25 @@
 """Content addressing, arrival, the cap on bad rows, and what a crash leaves."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from components.artifacts import Snapshot
+from components.digests import remembered
+from components.digests.content import file_content
 from components.errors import UserError
 from components.features.arrow import arrow_schema
+from components.ingest import ingest as ingest_module
 from components.ingest import partition as partition_module
-from components.ingest.sources import SourceFile
 from tests.ingest.place import COLUMNS, Place, csv_text, make_data
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +71,79 @@ def test_one_changed_byte_gives_another_partition(place: Place) -> None:
     assert second.partitions[1] == first.partitions[1]
     assert place.rows(second)["price"].to_pylist()[:3] == [2.5] * 3
     assert place.rows(first)["price"].to_pylist()[:3] == [1.5] * 3
+
+
+class TestRemembered:
+    """Digests are remembered of files that are a few seconds old."""
+
+    @pytest.fixture(autouse=True)
+    def an_hour_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = time.time_ns
+        monkeypatch.setattr("components.digests.remembered.time.time_ns", lambda: clock() + 3_600 * 10**9)
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+        """The files whose bytes were read for a digest, as often as they were."""
+        paths: list[Path] = []
+        monkeypatch.setattr(remembered, "file_content", lambda path: paths.append(path) or file_content(path))
+        return paths
+
+    def test_every_file_is_read_once_for_its_digest_and_then_not_even_that(
+        self, place: Place, read: list[Path]
+    ) -> None:
+        files = [place.put(f"{number}.csv", month(number)) for number in range(1, 6)]
+        first = place.ingest()
+        assert sorted(read) == files
+        assert place.details()["bytes_read"] == sum(path.stat().st_size for path in files)
+        before = place.files()
+        assert place.ingest().digest == first.digest
+        assert sorted(read) == files and place.details()["bytes_read"] == 0
+        assert place.files() == before
+
+    def test_turned_off_every_run_reads_every_byte(self, place: Place, read: list[Path]) -> None:
+        path = place.put("a.csv", month(1))
+        first = place.ingest()
+        del read[:]
+        assert place.ingest(remember_digests=False).digest == first.digest
+        assert read == [path] and place.details()["bytes_read"] == path.stat().st_size
+
+    def test_one_changed_byte_gives_another_partition(self, place: Place) -> None:
+        path = place.put("a.csv", month(1, price="1.5"))
+        first, times = place.ingest(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+        inode = path.stat().st_ino
+        with path.open("r+") as file:
+            file.write(month(1, price="2.5"))
+        os.utime(path, ns=times)
+        assert path.stat().st_ino == inode
+        second = place.ingest()
+        assert second.digest != first.digest
+        assert place.rows(second)["price"].to_pylist() == [2.5] * 3
+
+    def test_a_renamed_or_redated_file_gives_the_same_snapshot(self, place: Place, read: list[Path]) -> None:
+        path = place.put("a.csv", month(1))
+        first = place.ingest()
+        os.utime(path.rename(path.with_name("z.csv")), (1, 1))
+        assert place.ingest().digest == first.digest
+        assert place.details()["new_partitions"] == 0 and len(read) == 2
+
+    @pytest.mark.parametrize("name", ["rows.parquet", "rejected.parquet", "partition.json"])
+    def test_a_partition_that_lacks_a_file_is_made_again(self, place: Place, name: str) -> None:
+        place.put("a.csv", month(1) + csv_text({"size": "many"}).partition("\n")[2])
+        first = place.ingest()
+        rows, rejected = place.rows(first), place.rejected(first)
+        (folder,) = (place.work / "data" / "model" / "partitions").iterdir()
+        (folder / name).unlink()
+        assert place.ingest() == first
+        assert place.details()["new_partitions"] == 1
+        assert (place.rows(first), place.rejected(first)) == (rows, rejected)
+        assert list(folder.parent.iterdir()) == [folder], "nothing is left beside it"
+
+    def test_a_deleted_partition_is_made_again(self, place: Place) -> None:
+        place.put("a.csv", month(1))
+        first = place.ingest()
+        shutil.rmtree(place.work / "data" / "model" / "partitions")
+        assert place.ingest() == first
+        assert place.rows(first).num_rows == 3
 
 
 @pytest.mark.parametrize(
@@ -284,7 +361,7 @@ class TestSources:
             raise PermissionError(13, "Permission denied")
 
         place.put("a.csv", month(1))
-        monkeypatch.setattr(SourceFile, "open", refuse)
+        monkeypatch.setattr("components.digests.remembered.file_content", refuse)
         with pytest.raises(UserError, match=r"a\.csv cannot be read .*Permission denied.*; check that it is there"):
             place.ingest()
 
@@ -303,3 +380,63 @@ class TestSources:
     def test_a_url_of_an_unknown_protocol(self, place: Place) -> None:
         with pytest.raises(UserError, match=r"nowhere://a\.csv cannot be read \(Protocol not known: nowhere"):
             place.ingest("nowhere://a.csv")
+
+
+class TestCode:
+    """Partitions that other code made are not taken for those that this code would make."""
+
+    @pytest.fixture
+    def code(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """A copy of the code by which partitions are named."""
+        for name in partition_module.READING:
+            (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(partition_module.ROOT / name, tmp_path / "code" / name)
+        monkeypatch.setattr(partition_module, "ROOT", tmp_path / "code")
+        partition_module.reading_digest.cache_clear()
+        yield tmp_path / "code"
+        partition_module.reading_digest.cache_clear()
+
+    @pytest.mark.parametrize("name", partition_module.READING)
+    def test_changed_code_makes_new_partitions(self, place: Place, code: Path, name: str) -> None:
+        place.put("a.csv", month(1))
+        first = place.ingest()
+        with (code / name).open("a") as file:
+            file.write("# changed\n")
+        partition_module.reading_digest.cache_clear()
+        second = place.ingest()
+        assert second.digest != first.digest and place.details()["new_partitions"] == 1
+        assert place.rows(second).num_rows == place.rows(first).num_rows
+
+    def test_every_module_that_reads_counts(self) -> None:
+        folder = partition_module.ROOT / "components" / "ingest"
+        others = {"__init__", "component", "config", "ingest", "sources"}
+        reading = {
+            path.relative_to(partition_module.ROOT).as_posix()
+            for path in folder.glob("*.py")
+            if path.stem not in others
+        }
+        assert reading < set(partition_module.READING)
+
+
+def test_no_thread_learns_digests_any_more_when_they_are_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = threading.Event()
+
+    def slowly(path: Path):
+        if path.name != "0.csv":
+            at_work.set()
+            time.sleep(0.5)
+            at_work.clear()
+        return file_content(path)
+
+    def fail(*_: object) -> None:
+        at_work.wait(10)
+        raise UserError("0.csv cannot be read")
+
+    monkeypatch.setattr(remembered, "file_content", slowly)
+    monkeypatch.setattr(ingest_module, "add", fail)
+    place.put("0.csv", month(1))
+    place.put("1.csv", month(2))
+    with pytest.raises(UserError, match=r"0\.csv") as raised:
+        place.ingest()
+    assert not at_work.is_set(), "while the error, which holds on to the reading, is there"
+    assert raised.tb

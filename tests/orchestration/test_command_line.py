@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.artifacts import Record, read_records
+from components.orchestration.images import image
 
 ROOT = Path(__file__).parents[2]
 MODEL = {
@@ -92,6 +93,27 @@ def test_steps_that_may_be_cached_are_those_that_make_artifacts(model: Path, tmp
     }
     assert {name for name, is_cached in tasks.items() if is_cached} == {"preprocess", "train", "compress"}
     assert {name for name, is_cached in tasks.items() if not is_cached} >= {"ingest", "validate", "deploy", "finish"}
+
+
+def test_a_cluster_finds_in_its_cache_what_the_local_runner_does(model: Path, tmp_path: Path) -> None:
+    """What KFP's backend makes its key of (getFingerPrint): nothing there may differ from run to run by itself."""
+    target = tmp_path / "pipeline.yaml"
+    assert _run("compile", model, "-o", target).returncode == 0
+    specification, platform = yaml.safe_load_all(target.read_text())
+    executors = specification["deploymentSpec"]["executors"]
+    importers = [executor["importer"] for executor in executors.values() if "importer" in executor]
+    assert len(importers) == 2
+    for importer in importers:
+        assert "reimport" not in importer and "metadata" not in importer  # the same URI gives the same artifact id
+        assert importer["artifactUri"] == {"runtimeParameter": "uri"}
+    for step in ("preprocess", "train", "compress"):
+        container = executors[f"exec-{step}"]["container"]
+        assert container["image"] == image(step)
+        assert "{{$.pipeline_" not in str(container), "a name of the run or the task"
+        assert "env" not in container
+        inputs = specification["components"][f"comp-{step}"]["inputDefinitions"]["parameters"]
+        assert "generation" in inputs and not {"until", "force", "run"} & set(inputs)
+        assert "pvcMount" not in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][f"exec-{step}"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

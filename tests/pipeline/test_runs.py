@@ -5,10 +5,12 @@ They are few because each takes a while: every run shows several promises. Their
 
 import os
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from components.artifacts import read_json
 from components.compress.config import DEFAULT
@@ -36,7 +38,7 @@ def test_the_first_run_ends_with_a_model_in_service_and_a_report(workshop, first
 
 
 def test_everything_lies_below_the_work_directory(workshop, first) -> None:
-    known = {"checkpoints", "data", "empty", "models", "pipeline", "runs", "source"}
+    known = {"checkpoints", "cleanup", "data", "empty", "models", "pipeline", "runs", "source"}
     assert {path.name for path in workshop.work.iterdir()} <= known | {"workspace"}
 
 
@@ -47,7 +49,14 @@ def test_a_run_with_nothing_new_says_why_it_does_nothing(workshop, first) -> Non
     details = outcome.records["validate"].details
     assert details["decision"] == "nothing" and "version 1" in details["reason"]
     assert workshop.serving() == 1
-    assert outcome.seconds < 20
+    skipped = [line for line in outcome.screen.splitlines() if " skipped " in line]
+    assert len(skipped) == 7 and all("nothing to do" in line for line in skipped)
+
+
+def test_without_cache_a_run_with_nothing_new_does_nothing_either(workshop, first) -> None:
+    outcome = workshop.run("--no-cache")
+    assert outcome.code == 0
+    assert set(outcome.records) == {"ingest", "resolve", "validate", "finish"}
 
 
 def test_the_same_bytes_under_new_names_hit_the_cache_and_a_deleted_output_is_made_again(workshop, first) -> None:
@@ -59,10 +68,30 @@ def test_the_same_bytes_under_new_names_hit_the_cache_and_a_deleted_output_is_ma
     assert outcome.ran() - ALWAYS == {"compress-float16", "predict"}
     assert outcome.cached() == CACHED_STEPS - {"compress-float16"}
     assert workshop.serving() == 1, "the same model is not deployed twice"
+    since = datetime.fromtimestamp(first.records["preprocess"].started_s, timezone.utc)
+    shown = " ".join(outcome.screen.split())
+    assert f"since {since:%Y-%m-%d %H:%M} UTC" in shown and f"from run {first.name}" in shown
     predictions = workshop.work / "predictions" / "flights"
     predicted = pq.read_table(predictions / read_json(predictions / "latest.json")["folder"])
     assert predicted.num_rows == outcome.records["ingest"].details["rows"] == outcome.records["predict"].details["rows"]
     assert {"flight_id", "prediction"} <= set(predicted.column_names)
+
+
+def test_a_recipe_more_runs_only_that_recipe(workshop, first) -> None:
+    recipes = ", ".join((*DEFAULT, "int8"))
+    outcome = workshop.run("--force", "--set", f"compress.recipes=[{recipes}]", "--set", "evaluate.min_quality=0.999")
+    assert outcome.code == 0, outcome.screen
+    assert outcome.ran() == {"compress-int8", *ALWAYS - {"rehearse", "deploy"}}
+    assert outcome.cached() == CACHED_STEPS
+
+
+def test_without_cache_and_forced_everything_is_made_again(workshop, first) -> None:
+    fewer = ("--set", "compress.recipes=[float32]", "--set", "evaluate.min_quality=0.999")
+    outcome = workshop.run("--no-cache", "--force", *fewer)
+    assert outcome.code == 0, outcome.screen
+    assert outcome.ran() == {"preprocess", "train", "compress-float32", *ALWAYS - {"rehearse", "deploy"}}
+    assert "from run" not in outcome.screen
+    assert workshop.run("--force", *fewer).cached() == {"preprocess", "train", "compress-float32"}
 
 
 def test_a_model_that_breaks_a_limit_of_the_rehearsal_is_not_deployed(workshop, first) -> None:
@@ -74,12 +103,13 @@ def test_a_model_that_breaks_a_limit_of_the_rehearsal_is_not_deployed(workshop, 
     assert outcome.cached() == CACHED_STEPS
 
 
-def test_changed_code_runs_its_step_and_those_after_it_again(workshop, first, tmp_path: Path) -> None:
-    workshop.root = _copy_of_the_code(tmp_path)
+def test_changed_code_runs_its_step_and_those_after_it_again(
+    workshop, first, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop, "root", _copy_of_the_code(tmp_path))
     changed = workshop.root / "components" / "train" / "train.py"
     changed.write_text(changed.read_text() + "\n# a change\n")
     outcome = workshop.run()
-    workshop.root = Path(__file__).parents[2]
     assert outcome.code == 0, outcome.screen
     assert "training" in outcome.records["validate"].details["reason"]
     assert outcome.cached() == {"preprocess"}

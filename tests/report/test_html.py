@@ -303,3 +303,10 @@ def test_training_tells_how_it_was_distributed_and_computed():
     assert "multi_worker, there are 2 workers, 2,048 examples a step, learning rate 0.00141" in text
     assert "bfloat16 with XLA (steps a second: float32 181, mixed bfloat16 254)" in text
     assert "2 times from a checkpoint" in text
+
+
+def test_what_was_freed_is_told_with_its_price_and_what_stays_with_its_reason() -> None:
+    page = render(samples.first_run(), "flights", samples.RUN)
+    section = page[page.index('<section id="cleanup">') :]
+    assert "freed, which saves 0.0021 a month; 20 runs kept." in section
+    assert "version 7 stays: it was pinned meanwhile" in section

@@ -56,7 +56,30 @@ def test_a_cached_step_takes_no_time_and_names_its_run() -> None:
     lines = printed(samples.all_cached(), 80)
     train = next(line for line in lines if line.startswith("train"))
     assert train.split()[1:3] == ["cached", "cold,"]
-    assert any(f"from run {samples.EARLIER}" in line for line in lines)
+    assert "All cached" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_cached_steps_tell_since_when_each_is_there(width: int) -> None:
+    records = samples.all_cached()
+    cached = [record for record in records.values() if record.run == samples.EARLIER]
+    for record in cached:
+        record.started_s = 1_794_722_401.0
+    text = " ".join(" ".join(printed(records, width)).split())
+    assert f"The cached steps are there since 2026-11-15 06:00 UTC, from run {samples.EARLIER}." in text
+    records["train"].started_s += 26 * 60
+    text = " ".join(" ".join(printed(records, width)).split())
+    assert f"Cached from run {samples.EARLIER}: preprocess, " in text
+    assert " since 2026-11-15 06:00 UTC; train since 2026-11-15 06:26 UTC." in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_steps_from_several_runs_are_told_apart(width: int) -> None:
+    records = samples.all_cached()
+    records["preprocess"].run, records["preprocess"].started_s = "2026-11-08-060001", 1_794_117_601.0
+    text = " ".join(" ".join(printed(records, width)).split())
+    assert "Cached from run 2026-11-08-060001: preprocess since 2026-11-08 06:00 UTC." in text
+    assert f"Cached from run {samples.EARLIER}: train since 2026-11-15 06:00 UTC; compress-" in text
 
 
 def test_markup_and_control_characters_are_only_text() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from components import artifacts
 from components.cleanup.config import Retention
+from components.errors import UserError
 from components.resolve.config import Resolve, ResolveConfig
 from components.resolve.resolve import resolve
 from components.store import ModelStore, Version
@@ -48,6 +49,14 @@ def test_a_repeated_run_has_the_base_that_the_first_had(tmp_path: Path) -> None:
     assert _base(tmp_path, "s2") == "1"
 
 
+def test_a_base_that_is_gone_does_not_stop_the_run(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, "m")
+    gone = _version(tmp_path, "s1")
+    store.point("serving", _version(tmp_path, "s2", base=1))
+    shutil.rmtree(gone.path)
+    assert _base(tmp_path, "s2") == "2"
+
+
 def test_a_version_that_was_rolled_back_is_never_a_base(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     good, bad = _version(tmp_path, "s1"), _version(tmp_path, "s2", base=1)
@@ -67,9 +76,24 @@ def test_a_store_that_was_filled_anew_gives_another_digest(tmp_path: Path) -> No
     store = ModelStore(tmp_path, "m")
     store.point("serving", _version(tmp_path, "s1"))
     before = digest()
-    shutil.rmtree(store.root)
+    shutil.rmtree(tmp_path / "models")
     store.point("serving", _version(tmp_path, "s0"))
     assert before and digest() not in ("", before)
+
+
+def test_a_damaged_base_is_refused(tmp_path: Path) -> None:
+    def fill(folder: Path, number: int) -> None:
+        artifacts.write_json(folder / artifacts.LINEAGE, {"snapshot": "s1", "trained_until": 1000, "base": None})
+        (folder / artifacts.WEIGHTS).write_bytes(b"weights")
+
+    store = ModelStore(tmp_path, "m")
+    version = store.add(fill)
+    store.point("serving", version)
+    assert _base(tmp_path, "s2") == "1"
+    (version.path / artifacts.WEIGHTS).write_bytes(b"weightz")
+    with pytest.raises(UserError, match=r"versions/1/weights\.h5 is changed"):
+        _base(tmp_path, "s2")
+    assert _base(tmp_path, "s2", start="cold") == "empty", "training does not read it"
 
 
 def test_a_cold_start_has_no_base_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

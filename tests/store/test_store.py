@@ -50,7 +50,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     with pytest.raises(OSError, match="disk full"):
         store.add(fail)
-    assert list((store.root / "versions").iterdir()) == []
+    assert list((tmp_path / "models" / "m" / "versions").iterdir()) == []
 
 
 def test_moving_serving_remembers_the_previous_version(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_damaged_version_is_not_put_into_service(tmp_path: Path) -> None:
 def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
     store.point("serving", store.add(_fill))
-    (store.root / "pointers" / "serving.json").write_text("{")
+    (tmp_path / "models" / "m" / "pointers" / "serving.json").write_text("{")
     with pytest.raises(UserError, match=r"serving\.json is damaged"):
         store.pointed("serving")
 
@@ -138,7 +138,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(tmp_path: Path) -> No
 
 def test_unfinished_folders_are_no_versions(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, "m")
-    (store.root / "versions" / ".1.abc.tmp").mkdir(parents=True)
-    (store.root / "versions" / "7").write_text("a file is no version")
+    (tmp_path / "models" / "m" / "versions" / ".1.abc.tmp").mkdir(parents=True)
+    (tmp_path / "models" / "m" / "versions" / "7").write_text("a file is no version")
     assert store.versions() == []
-    assert store.add(_fill) == Version(1, store.root / "versions" / "1")
+    assert store.add(_fill) == Version(1, tmp_path / "models" / "m" / "versions" / "1")

@@ -1,6 +1,5 @@
 """TFJobs: the manifest against the CRD's schema, the client against a stand-in API server over HTTP."""
 
-import json
 import logging
 import re
 import signal
@@ -16,12 +15,24 @@ import jsonschema
 import pytest
 
 from components.errors import UserError
+from components.kubernetes import api, patience
 from components.schema import parse
-from components.train import kubernetes_api, tfjob_log
+from components.train import tfjob_log
 from components.train.tfjob import launch
 from components.train.tfjob_config import TFJobSettings, Toleration
 from components.train.tfjob_manifest import check_shared, job_name, tfjob
-from tests.train.api_server import EVENTS, JOBS, NAMESPACE, PODS, STEP, ApiServer, status, step_pod, strict_schema
+from tests.kubernetes.api_server import (
+    EVENTS,
+    JOBS,
+    NAMESPACE,
+    PODS,
+    STEP,
+    ApiServer,
+    kubeconfig,
+    status,
+    step_pod,
+    strict_schema,
+)
 
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef"
@@ -50,8 +61,8 @@ Script = Callable[[ApiServer, str], None]
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ApiServer]:
-    monkeypatch.setattr(kubernetes_api, "POLL_S", 0.05)
-    monkeypatch.setattr(kubernetes_api, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(api, "POLL_S", 0.05)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(tfjob_log, "PAUSE_S", 0.02)
     with ApiServer() as server:
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -59,20 +70,6 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ApiServe
         monkeypatch.setenv("KFP_POD_NAME", STEP)
         monkeypatch.setenv("HOSTNAME", STEP[:63])
         yield server
-
-
-def kubeconfig(folder: Path, url: str) -> Path:
-    path = folder / "kubeconfig"
-    context = {"cluster": "c", "user": "u", "namespace": NAMESPACE}
-    path.write_text(
-        json.dumps({
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": context}],
-            "current-context": "x",
-        })
-    )  # fmt: skip
-    return path
 
 
 @pytest.fixture
@@ -336,7 +333,7 @@ def test_a_watch_that_fails_only_costs_time(server: ApiServer, fault: Any) -> No
 
 def test_a_watch_wakes_the_step(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the watch, the test would take this long.
-    monkeypatch.setattr(kubernetes_api, "POLL_S", 600.0)
+    monkeypatch.setattr(api, "POLL_S", 600.0)
 
     def script(server: ApiServer, name: str) -> None:
         wait_until(lambda: any(query.get("watch") for query, _ in server.seen("GET", JOBS)))
@@ -360,7 +357,7 @@ def test_a_short_outage_is_waited_for(server: ApiServer, fault: Any) -> None:
 
 
 def test_a_long_outage_ends_the_step(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_api, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(api, "OUTAGE_S", 0.3)
     monkeypatch.setattr("components.train.tfjob.CANCEL_S", 0.1)
     server.script = lambda server, name: server.make_pods(name) and None
     server.fault = lambda method, path, query: 503 if server.jobs else None
@@ -484,10 +481,10 @@ QUOTA = 'pods "x" is forbidden: exceeded quota: team, requested: cpu=8, used: cp
 @pytest.mark.parametrize(
     ("method", "path", "answer", "message"),
     [
-        ("POST", JOBS, FORBIDDEN, r"the step may not create a TFJob \(tfjobs.kubeflow.org is forbidden: .*bind a role"),
-        ("GET", f"{PODS}/{STEP}", FORBIDDEN, "the step may not read its own pod"),
-        ("GET", f"{JOBS}/{NAME}", FORBIDDEN, "the step may not read TFJobs"),
-        ("GET", PODS, FORBIDDEN, "the step may not list pods"),
+        ("POST", JOBS, FORBIDDEN, r"this pod may not create a TFJob \(tfjobs.kubeflow.org is forbidden: .*bind a role"),
+        ("GET", f"{PODS}/{STEP}", FORBIDDEN, "this pod may not read its own pod"),
+        ("GET", f"{JOBS}/{NAME}", FORBIDDEN, "this pod may not read TFJobs"),
+        ("GET", PODS, FORBIDDEN, "this pod may not list pods"),
         ("POST", JOBS, 404, r"the cluster knows no TFJob \(kubeflow.org/v1\); install the training operator"),
         ("POST", JOBS, status(403, QUOTA, "Forbidden"), "a quota is used up .*raise it or ask for less"),
         ("POST", JOBS, status(422, "replicas: Invalid value", "Invalid"), r"refuses it \(replicas: Invalid value\)"),

@@ -14,15 +14,13 @@ def passes(error: Exception) -> bool:
 
 
 def refused(doing: str, error: ApiException) -> UserError:
-    """The sentence for an error that stays, met when the step wanted to do something."""
+    """The sentence for an error that stays, met when this pod wanted to do something."""
     why = message(error)
     if error.status == 403 and "exceeded quota" in why:
-        return UserError(f"the step cannot {doing}, for a quota is used up ({why}); raise it or ask for less")
+        return UserError(f"this pod cannot {doing}, for a quota is used up ({why}); raise it or ask for less")
     if error.status in (401, 403):
-        return UserError(
-            f"the step may not {doing} ({why}); bind a role that allows it to the service account of its pod"
-        )
-    return UserError(f"the step cannot {doing}, for Kubernetes refuses it ({why}); mend what it names")
+        return UserError(f"this pod may not {doing} ({why}); bind a role that allows it to its service account")
+    return UserError(f"this pod cannot {doing}, for Kubernetes refuses it ({why}); mend what it names")
 
 
 def message(error: Exception) -> str:

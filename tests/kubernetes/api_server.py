@@ -90,6 +90,20 @@ def step_pod(**container: Any) -> Object:
     }
 
 
+def kubeconfig(folder: Path, url: str) -> Path:
+    path = folder / "kubeconfig"
+    context = {"cluster": "c", "user": "u", "namespace": NAMESPACE}
+    path.write_text(
+        json.dumps({
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "x", "context": context}],
+            "current-context": "x",
+        })
+    )  # fmt: skip
+    return path
+
+
 class ApiServer:
     """The server and what it holds. `script` plays the operator: called in a thread of its own for each new TFJob."""
 
@@ -217,8 +231,18 @@ class ApiServer:
         threading.Thread(target=self.script, args=(self, name), daemon=True).start()
         return created
 
-    def delete(self, name: str) -> Object:
+    def list_jobs(self, query: dict[str, str]) -> Object:
         with self.changed:
+            found = [job for job in self.jobs.values() if _carries(job, query["labelSelector"])]
+            first, size = int(query.get("continue") or 0), int(query["limit"])
+            rest = {"continue": str(first + size)} if len(found) > first + size else {}
+            return {"kind": "TFJobList", "metadata": rest, "items": copy.deepcopy(found[first : first + size])}
+
+    def delete(self, name: str, body: Any = None) -> Object:
+        with self.changed:
+            wanted = ((body or {}).get("preconditions") or {}).get("resourceVersion")
+            if wanted not in (None, self.jobs[name]["metadata"].get("resourceVersion")):
+                return status(409, f"Precondition failed: ResourceVersion in precondition: {wanted}", "Conflict")
             self._save(name, "DELETED")
             for pod in [pod for pod in self.pods if pod.startswith(f"{name}-")]:
                 del self.pods[pod]
@@ -226,7 +250,9 @@ class ApiServer:
 
     def patch(self, name: str, change: Object) -> Object:
         with self.changed:
-            self.jobs[name]["metadata"].update(change.pop("metadata"))
+            metadata = change.pop("metadata")
+            self.jobs[name]["metadata"].setdefault("labels", {}).update(metadata.pop("labels", {}))
+            self.jobs[name]["metadata"].update(metadata)
             assert not change, "only metadata is expected to be patched"
             self._save(name, "MODIFIED")
             return self.jobs[name]
@@ -253,9 +279,15 @@ def status(code: int, message: str, reason: str) -> Object:
     }
 
 
+def _carries(found: Object, selector: str) -> bool:
+    wanted = dict(pair.split("=") for pair in selector.split(","))
+    return wanted.items() <= found["metadata"].get("labels", {}).items()
+
+
 class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         pass
@@ -284,14 +316,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(found["code"] if found["kind"] == "Status" else 201, found)
         elif path == JOBS and query.get("watch"):
             self._watch(query)
+        elif path == JOBS:
+            self._send(200, api.list_jobs(query))
         elif path.endswith("/log"):
             self._log(path.split("/")[-2], query)
         elif path == PODS:
-            wanted = dict(pair.split("=") for pair in query["labelSelector"].split(","))
             with api.changed:
-                found = [
-                    pod for pod in api.pods.values() if wanted.items() <= pod["metadata"].get("labels", {}).items()
-                ]
+                found = [pod for pod in api.pods.values() if _carries(pod, query["labelSelector"])]
                 self._send(200, {"kind": "PodList", "items": copy.deepcopy(found)})
         elif path == EVENTS:
             self._send(200, {"kind": "EventList", "items": api.events})
@@ -304,7 +335,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _job(self, name: str, body: Any) -> None:
         if self.command == "DELETE":
-            self._send(200, self.api.delete(name))
+            found = self.api.delete(name, body)
+            self._send(found.get("code", 200), found)
         elif self.command == "PATCH":
             assert self.headers["Content-Type"] == "application/merge-patch+json"
             self._send(200, self.api.patch(name, body))

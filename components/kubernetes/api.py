@@ -1,61 +1,38 @@
-"""The few requests to a Kubernetes API server that a TFJob needs, patient with an API server that is away."""
+"""The few requests to a Kubernetes API server that are made: for TFJobs, their pods and logs, and one's own pod.
+
+They are patient with an API server that is away.
+"""
 
 import contextlib
 import json
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config, watch
+from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
 from components.errors import UserError
-from components.train.kubernetes_errors import message, passes, refused, status
-from components.train.tfjob_manifest import CONTAINER, GROUP, PLURAL, VERSION, Object
+from components.kubernetes import patience
+from components.kubernetes.errors import message, passes, refused, status
+from components.kubernetes.tfjob import CONTAINER, GROUP, PLURAL, VERSION, Object
 
-log = logging.getLogger(__name__)
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 TIMEOUT_S = (10, 30)
 """To connect, and between two pieces of an answer."""
 LOG_TIMEOUT_S = (10, 300)
 """The same for a log, in which nothing may come for long; then it is asked for again."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 OUTAGE_S = 15 * 60.0
 POLL_S = 5.0
 LABEL = "training.kubeflow.org/"
 TAIL_LINES = 20
+PAGE = 500
+SERVER = "the API server of Kubernetes"
 
 
 class ExistsError(Exception):
     """There is a TFJob of that name already."""
-
-
-def connect() -> "Cluster":
-    """The cluster that this pod runs in; elsewhere the one of the kubeconfig.
-
-    Raises:
-        UserError: there is neither.
-    """
-    settings = client.Configuration()
-    try:
-        try:
-            config.load_incluster_config(settings)
-            namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
-        except ConfigException:
-            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
-            context = config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))[1]["context"]
-            namespace = context.get("namespace", "default")
-    except (ConfigException, OSError) as error:
-        raise UserError(f"train.launch is tfjob, but this is no pod of a cluster ({error}); use local") from None
-    # A host name is cut at 63 characters, which pods of KFP exceed; KFP tells the whole name.
-    pod = os.environ.get("KFP_POD_NAME") or os.environ.get("HOSTNAME", "")
-    return Cluster(client.ApiClient(settings), namespace, pod)
 
 
 @dataclass
@@ -79,7 +56,7 @@ class Cluster:
         """
         found = self._read("read its own pod", self._core.read_namespaced_pod, name=self.pod, namespace=self.namespace)
         if found is None:
-            raise UserError(f"there is no pod {self.pod} in namespace {self.namespace}; run the step in a pod")
+            raise UserError(f"there is no pod {self.pod} in namespace {self.namespace}; run this in a pod")
         return found
 
     def create(self, manifest: Object) -> None:
@@ -109,28 +86,55 @@ class Cluster:
         """
         return self._read("read TFJobs", self._custom.get_namespaced_custom_object, **self._kind, name=name)
 
-    def give_to(self, owner: Object, name: str) -> None:
-        """Lets a TFJob be deleted together with another owner than before.
+    def jobs(self, labels: Mapping[str, str]) -> list[Object]:
+        """The TFJobs that carry some labels; none where the cluster knows no TFJob.
+
+        Raises:
+            UserError: they may not be listed.
+        """
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        found: list[Object] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = self._read(
+                "list TFJobs", self._custom.list_namespaced_custom_object,
+                **self._kind, label_selector=selector, limit=PAGE, **page,
+            )  # fmt: skip
+            if answer is None:
+                return []
+            found += answer["items"]
+            page = {"_continue": answer.get("metadata", {}).get("continue") or ""}
+            if not page["_continue"]:
+                return found
+
+    def give_to(self, owner: Object, name: str, labels: Mapping[str, str]) -> None:
+        """Lets a TFJob be deleted together with another owner than before, and gives it that one's labels.
 
         Raises:
             UserError: it may not be changed.
         """
-        # The client sends a merge patch, in which a list stands for the whole list.
-        patch = {"metadata": {"ownerReferences": [owner]}}
+        # The client sends a merge patch, in which a list stands for the whole list, and labels join the others.
+        patch = {"metadata": {"ownerReferences": [owner], "labels": dict(labels)}}
         with self._refusing("change TFJobs"):
             self._ask(self._custom.patch_namespaced_custom_object, **self._kind, name=name, body=patch)
 
-    def delete(self, name: str, outage_s: float = OUTAGE_S) -> None:
+    def delete(self, name: str, outage_s: float = OUTAGE_S, version: str | None = None) -> None:
         """Deletes a TFJob, which is gone only when its pods are.
 
+        Args:
+            name: the TFJob's; a gone one is no error.
+            outage_s: how long the API server may be away.
+            version: the resource version that it must still have; None for any.
+
         Raises:
-            UserError: it may not be deleted, or the API server was away for `outage_s`.
+            UserError: it may not be deleted, was changed since that version, or the API server was away.
         """
+        body = {} if version is None else {"body": {"preconditions": {"resourceVersion": version}}}
         with self._refusing("delete TFJobs"):
             try:
                 self._ask(
                     self._custom.delete_namespaced_custom_object, outage_s,
-                    **self._kind, name=name, propagation_policy="Foreground",
+                    **self._kind, name=name, propagation_policy="Foreground", **body,
                 )  # fmt: skip
             except ApiException as error:
                 if error.status != 404:
@@ -212,22 +216,10 @@ class Cluster:
         return found
 
     def _ask(self, call: Callable[..., Any], outage_s: float | None = None, /, **arguments: Any) -> Any:
-        began, pause_s = time.monotonic(), FIRST_PAUSE_S
-        limit_s = OUTAGE_S if outage_s is None else outage_s
-        while True:
-            try:
-                return call(**arguments, _request_timeout=TIMEOUT_S)
-            except (ApiException, HTTPError) as error:
-                if not passes(error):
-                    raise
-                if time.monotonic() - began + pause_s > limit_s:
-                    raise UserError(
-                        f"the API server of Kubernetes was away for {limit_s / 60:.2g} minutes ({message(error)}); "
-                        "run again when it is back"
-                    ) from None
-                log.warning("the API server does not answer (%s); asked again in %.1f s", message(error), pause_s)
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        return patience.ask(
+            lambda: call(**arguments, _request_timeout=TIMEOUT_S),
+            SERVER, (ApiException, HTTPError), passes, message, OUTAGE_S if outage_s is None else outage_s,
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def _refusing(self, doing: str) -> Iterator[None]:
