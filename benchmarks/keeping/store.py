@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import s3fs
+import xxhash
 from rich.table import Table
 
 from benchmarks.claims import Claim, at_most
@@ -121,10 +122,12 @@ def _runs() -> Iterator[File]:
 def _versions() -> Iterator[File]:
     for number in range(1, VERSIONS + 1):
         made = {"run": _name(number), "snapshot": f"{number:032x}", "base": number - 1, "parent": number - 1}
-        yield f"models/flights/versions/{number}/lineage.json", json.dumps(made).encode()
-        yield f"models/flights/versions/{number}/checksums.json", b"{}"
-        for file in range(FILES_A_VERSION - 2):
-            yield f"models/flights/versions/{number}/vocabulary/{file}.json", b"{}"
+        files = {f"vocabulary/{file}.json": b"{}" for file in range(FILES_A_VERSION - 2)}
+        files["lineage.json"] = json.dumps(made).encode()
+        checksums = {name: xxhash.xxh3_128_hexdigest(content) for name, content in files.items()}
+        files["checksums.json"] = json.dumps(checksums).encode()
+        for name, content in files.items():
+            yield f"models/flights/versions/{number}/{name}", content
 
 
 def _cache() -> Iterator[File]:

@@ -171,8 +171,7 @@ class Deeds:
     def jump(self, jump_s: int) -> None:
         self.world.clock.now_s += jump_s
         for run in self.alive():
-            if run.where != "cluster":
-                self.world.beat(run)
+            self.world.beat(run)
 
     def alive(self) -> list[Run]:
         return [run for run in self.world.runs.values() if run.state == "alive"]

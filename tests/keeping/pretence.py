@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from components.cleanup import runs, sweep
+from components.cleanup import sweep
 from components.storage import process
 from components.storage.bucket import BucketStorage
 from components.storage.folder import FolderStorage
 from components.storage.storage import Entry, Storage
-from components.store import marks, pointers
+from components.store import marks
 
 BEGIN_S = 10_000 * 86_400.0 + 43_200
 """Noon of a day in 1997: pretended times are always before real ones."""
@@ -104,10 +104,9 @@ class Pretence:
         self.dates = Dates(self.clock, BucketStorage.entries)
         remote = self.dates.remote
         patch.setattr(BucketStorage, "entries", lambda storage, prefix="": remote(storage, prefix))
-        for module in (pointers, marks, sweep):
-            patch.setattr(module, "time", self.clock, raising=False)
-        for module in (runs, marks, sweep, process):
-            patch.setattr(module, "os", self.processes, raising=False)
+        for module in (marks, sweep):
+            patch.setattr(module, "time", self.clock)
+        patch.setattr(process, "os", self.processes)
         patch.setattr(process, "_started", lambda pid: None)
         patch.setattr(sweep.Sweep, "_check_clock", lambda one: None)
         patch.setattr(os, "fsync", lambda descriptor: None)  # no power fails here

@@ -58,8 +58,9 @@ class Reach:
 
     @property
     def private(self) -> set[str]:
-        """The paths of all units that belong to the model and are not half deleted."""
-        return {path for path in self._units if self._owner(path) == self._model.name and "/.deleted-" not in path}
+        """The paths of all units that belong to the model, are not half deleted, and tell whose they are."""
+        mine = {path for path in self._units if self._owner(path) == self._model.name and "/.deleted-" not in path}
+        return mine - {f"runs/{run.name}" for run in self._unknown_runs if not self._may_be_anybodys(run)}
 
     def _owner(self, path: str) -> str:
         parts = path.split("/")
@@ -162,10 +163,15 @@ class Reach:
     def _runs(self) -> set[str]:
         made = {self._model.versions[number]["run"] for number in self.versions}
         newest = self._newest_runs(self._model.retention.runs) if self._by_number else []
-        known = self._newest_runs(len(self._world.runs))
-        unknown = [run for run in self._possible_runs if run not in known and self._may_be_anybodys(run)]
+        unknown = [run for run in self._unknown_runs if self._may_be_anybodys(run)]
         kept = made | {run.name for run in (*newest, *unknown, *self._working)} | {self._own_run}
         return {f"runs/{run.name}" for run in self._possible_runs if run.name in kept}
+
+    @property
+    def _unknown_runs(self) -> list[Run]:
+        """Those that do not tell whose they are."""
+        known = self._newest_runs(len(self._world.runs))
+        return [run for run in self._possible_runs if run not in known]
 
     def _may_be_anybodys(self, run: Run) -> bool:
         """Whether a run that does not tell its model stays; any model's cleanup frees it once it is old for that."""

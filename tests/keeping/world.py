@@ -52,7 +52,7 @@ class Run:
     name: str
     model: str
     where: str
-    """`here`, `elsewhere`, or `cluster`, where no lease is kept."""
+    """`here`, `elsewhere`, or `cluster`, where only steps hold leases and the last one tells whose the run was."""
     started_s: float
     snapshot: str
     outputs: str
@@ -62,13 +62,19 @@ class Run:
     state: str = "alive"
     """`waiting` for a cleanup, `alive`, `dead`, or `done`."""
 
+    @property
+    def lease(self) -> str:
+        """Who is at work on it."""
+        return f"runs/{self.name}/{'leases/train.json' if self.where == 'cluster' else 'lease.json'}"
+
     def in_progress(self, now_s: float, written_s: float) -> bool:
         """As far as others can tell: a lease counts for a quarter of an hour, a silent run on a cluster for a day."""
         if self.state in ("done", "waiting"):
             return False
-        if self.where == "cluster":
-            return now_s - written_s < DAY_S
-        return not (self.where == "here" and self.state == "dead") and now_s - self.heartbeat_s < LEASE_S
+        if self.where == "here":
+            return self.state == "alive"
+        is_silent = self.where == "cluster" and now_s - written_s < DAY_S
+        return is_silent or abs(now_s - self.heartbeat_s) < LEASE_S
 
 
 @dataclass
@@ -128,15 +134,17 @@ class World:
         self.runs[run.name] = run
         if where != "cluster":
             self.write(f"runs/{run.name}/run.json", {"model": model.name, "started_s": now_s})
-            self.beat(run)
+        self.beat(run)
         return run
 
     def beat(self, run: Run) -> None:
         run.heartbeat_s = self.clock.now_s
         here = {**this_process(), "host": socket.gethostname(), "pid": run.process}
         holder = here if run.where == "here" else {"host": "elsewhere", "machine": "elsewhere", "pid": run.process}
-        lease = {**holder, "model": run.model, "heartbeat_s": run.heartbeat_s}
-        self.write(f"runs/{run.name}/lease.json", lease)
+        lease = {**holder, "heartbeat_s": run.heartbeat_s}
+        if run.where != "cluster":
+            lease["model"] = run.model
+        self.write(run.lease, lease)
 
     def work_on(self, run: Run) -> None:
         """What a run leaves until it deploys."""
@@ -151,6 +159,7 @@ class World:
             described = [{"digest": partition} for partition in model.snapshots[run.snapshot]]
             self.write(manifest, {"partitions": described})
         self.write(f"runs/{run.name}/records/ingest.json", {"details": {"snapshot": run.snapshot}})
+        self.write(f"runs/{run.name}/records/resolve.json", {"details": {"days": model.retention.days}})
         self.outputs[run.outputs] = (model.name, self.clock.now_s)
         self.write(f"{run.outputs}/finish/report.html", "")
         self._train(run, model)
@@ -170,7 +179,7 @@ class World:
 
     def end(self, run: Run) -> None:
         self.write(f"runs/{run.name}/records/finish.json", {})
-        own = {f"checkpoints/{run.name}/progress.json", f"runs/{run.name}/lease.json"}
+        own = {f"checkpoints/{run.name}/progress.json", run.lease}
         self.storage.delete(own)
         self.freed |= own
         if run.where == "cluster":
