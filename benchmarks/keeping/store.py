@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def _in_folder(folder: Path) -> dict[str, Any]:
             made.add(path.parent)
         path.write_bytes(content)
 
-    for file in _files():
+    for file in _files(_cache()):
         write(*file)
     return _planned(str(folder / "work"))
 
@@ -91,9 +91,12 @@ def _planned(work: str) -> dict[str, Any]:
     return {**json.loads(printed), "seconds": time.perf_counter() - start, "files": files}
 
 
-def _files() -> Iterator[File]:
-    """What 400 runs of one model leave, filled up with files of their outputs."""
-    rest = [*_partitions(), *_runs(), *_versions(), *_cache(), *_requests()]
+def _files(cache: Iterable[File] = ()) -> Iterator[File]:
+    """What 400 runs of one model leave, filled up with files of their outputs.
+
+    KFP's local runner keeps its cache in a folder always: there is none in a bucket.
+    """
+    rest = [*_partitions(), *_runs(), *_versions(), *cache, *_requests()]
     yield from rest
     outputs = (f"{_outputs(run)}/train/model/part-{number}" for number in itertools.count() for run in range(RUNS))
     yield from ((key, b"x" * 100) for key in itertools.islice(outputs, OBJECTS - len(rest)))

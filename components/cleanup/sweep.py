@@ -7,7 +7,9 @@ and `runs.LEASE_S` on another.
 """
 
 import contextlib
+import errno
 import json
+import os
 import sys
 import threading
 import time
@@ -22,6 +24,9 @@ from components.storage.process import this_process
 from components.storage.storage import Cell, Storage
 
 MARK = f"{CLEANUP}/sweep.json"
+BALLAST, BALLAST_BYTES = f"{CLEANUP}/ballast", 1 << 18
+"""A file that is given up when the disk is full, so that the cleanup that mends that can begin."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 HEARTBEAT_S = 30.0
 LOOK_EVERY_S = 0.2
 CLOCKS_S = 5 * 60
@@ -43,8 +48,7 @@ class Sweep:
         Raises:
             UserError: another cleanup is at work; or the clock is wrong.
         """
-        before = self._storage.cell(self._key)
-        if _at_work(before) or not self._storage.swap(self._key, self._content(), before and before.tag):
+        if not self._take():
             raise UserError(f"another cleanup is at work in {self._storage.url}; wait for it")
         self._thread.start()
         try:
@@ -57,6 +61,9 @@ class Sweep:
         """Gives the mark back."""
         self._stop.set()
         self._thread.join()
+        with contextlib.suppress(OSError):  # the next cleanup tries again
+            if not self._storage.exists(BALLAST):
+                self._storage.write(BALLAST, os.urandom(BALLAST_BYTES))
         if held := self._held():
             self._storage.swap(self._key, b"{}\n", held.tag)
 
@@ -68,6 +75,19 @@ class Sweep:
         """
         if self._held() is None:
             raise UserError(f"another cleanup took over in {self._storage.url}; this one stopped")
+
+    def _take(self) -> bool:
+        try:
+            return self._try_to_take()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._storage.delete([BALLAST])
+            return self._try_to_take()
+
+    def _try_to_take(self) -> bool:
+        before = self._storage.cell(self._key)
+        return not _at_work(before) and self._storage.swap(self._key, self._content(), before and before.tag)
 
     def _check_clock(self) -> None:
         """Compares the clocks by the mark that was just written: what may go, and who is at work, is told by times."""

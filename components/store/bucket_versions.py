@@ -80,7 +80,7 @@ class BucketVersions:
 
     def _is_mine(self, number: int, claim: str) -> bool:
         cell = self._storage.cell(self._key(number, CLAIM))
-        return cell is not None and json.loads(cell.content).get("id") == claim
+        return cell is not None and f'"id": "{claim}"'.encode() in cell.content
 
     def _claim(self) -> tuple[int, str]:
         claim = uuid.uuid4().hex
