@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from tests.keeping.world import DAY_S, Model, Run, World
+from tests.keeping.world import DAY_S, Model, Run, World, is_living
 
 UNITS = (
     r"(?:[^/]+/)*?\.[^/]+\.tmp(?=/|$)",
@@ -60,7 +60,8 @@ class Reach:
     def private(self) -> set[str]:
         """The paths of all units that belong to the model, are not half deleted, and tell whose they are."""
         mine = {path for path in self._units if self._owner(path) == self._model.name and "/.deleted-" not in path}
-        return mine - {f"runs/{run.name}" for run in self._unknown_runs if not self._may_be_anybodys(run)}
+        unknown = self._unknown_runs_of(self._model.name)
+        return mine - {f"runs/{run.name}" for run in unknown if not self._may_be_anybodys(run)}
 
     def _owner(self, path: str) -> str:
         parts = path.split("/")
@@ -80,7 +81,14 @@ class Reach:
 
     def _is_living(self, time_s: float) -> bool:
         """Whether a cache of this generation, or the one before, may know it."""
-        return self._model.generation(time_s) >= self._model.generation(self._now_s) - 1
+        return is_living(time_s, self._now_s, self._days)
+
+    @cached_property
+    def _days(self) -> int:
+        """The length of a generation; a run that does not tell its model may be this one's, with a longer one."""
+        own = self._model.retention.days
+        unknown = [run for name in self._world.models for run in self._unknown_runs_of(name)]
+        return own if self._strict else max([own, *(self._world.models[run.model].retention.days for run in unknown)])
 
     @cached_property
     def _working(self) -> list[Run]:
@@ -145,11 +153,21 @@ class Reach:
 
     @property
     def _possible_runs(self) -> list[Run]:
+        return self._runs_of(self._model.name)
+
+    def _runs_of(self, name: str) -> list[Run]:
         runs = (run for run in self._world.runs.values() if f"runs/{run.name}" in self._units)
-        return [run for run in runs if run.model == self._model.name]
+        return [run for run in runs if run.model == name]
+
+    def _unknown_runs_of(self, name: str) -> list[Run]:
+        """Those that do not tell whose they are."""
+        return [run for run in self._runs_of(name) if not self._tells(run)]
+
+    def _tells(self, run: Run) -> bool:
+        return f"runs/{run.name}/run.json" in self._units[f"runs/{run.name}"]
 
     def _newest_runs(self, count: int) -> list[Run]:
-        known = [run for run in self._possible_runs if f"runs/{run.name}/run.json" in self._units[f"runs/{run.name}"]]
+        known = filter(self._tells, self._possible_runs)
         return sorted(known, key=lambda run: -run.started_s)[:count]
 
     def _partitions(self) -> set[str]:
@@ -163,20 +181,14 @@ class Reach:
     def _runs(self) -> set[str]:
         made = {self._model.versions[number]["run"] for number in self.versions}
         newest = self._newest_runs(self._model.retention.runs) if self._by_number else []
-        unknown = [run for run in self._unknown_runs if self._may_be_anybodys(run)]
+        unknown = [run for run in self._unknown_runs_of(self._model.name) if self._may_be_anybodys(run)]
         kept = made | {run.name for run in (*newest, *unknown, *self._working)} | {self._own_run}
         return {f"runs/{run.name}" for run in self._possible_runs if run.name in kept}
-
-    @property
-    def _unknown_runs(self) -> list[Run]:
-        """Those that do not tell whose they are."""
-        known = self._newest_runs(len(self._world.runs))
-        return [run for run in self._possible_runs if run not in known]
 
     def _may_be_anybodys(self, run: Run) -> bool:
         """Whether a run that does not tell its model stays; any model's cleanup frees it once it is old for that."""
         newest_s, models = self._newest_s(f"runs/{run.name}"), self._world.models.values()
-        is_young = all(one.generation(newest_s) >= one.generation(self._now_s) - 1 for one in models)
+        is_young = all(is_living(newest_s, self._now_s, one.retention.days) for one in models)
         return not self._strict or bool(self._working) or is_young
 
     def _outputs(self) -> set[str]:

@@ -47,7 +47,7 @@ def test_in_a_folder(tmp_path):
 
 @pytest.mark.nightly
 def test_in_a_folder_for_long(tmp_path):
-    keep(tmp_path / "work", 500, 50, derandomize=False)
+    keep(tmp_path / "work", 500, 50, derandomize=False, shrink=False)
 
 
 def test_in_a_bucket(s3_root):
@@ -56,4 +56,4 @@ def test_in_a_bucket(s3_root):
 
 @pytest.mark.nightly
 def test_in_a_bucket_for_long(s3_root):
-    keep(s3_root, 30, 40, derandomize=False)
+    keep(s3_root, 30, 40, derandomize=False, shrink=False)

@@ -77,6 +77,15 @@ class Run:
         return is_silent or abs(now_s - self.heartbeat_s) < LEASE_S
 
 
+def generation(time_s: float, days: int) -> int:
+    return int(time_s / DAY_S) // days
+
+
+def is_living(time_s: float, now_s: float, days: int) -> bool:
+    """Whether what was written then is of this generation, or the one before."""
+    return generation(time_s, days) >= generation(now_s, days) - 1
+
+
 @dataclass
 class Model:
     name: str
@@ -86,9 +95,6 @@ class Model:
     versions: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Lineages of all versions that ever were."""
     snapshots: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def generation(self, time_s: float) -> int:
-        return int(time_s / DAY_S) // self.retention.days
 
 
 class World:
@@ -167,7 +173,7 @@ class World:
 
     def _train(self, run: Run, model: Model) -> None:
         """A cached step: what it finds in the cache must be there."""
-        key = f"pipeline/.kfp_cache/{model.name}.{run.snapshot}.{model.generation(run.started_s)}.json"
+        key = f"pipeline/.kfp_cache/{model.name}.{run.snapshot}.{generation(run.started_s, model.retention.days)}.json"
         if self.storage.exists(key):
             assert all(map(self.storage.exists, self.entries[key][1])), f"{run.name} got from the cache what is gone"
             return
