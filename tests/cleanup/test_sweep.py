@@ -38,8 +38,8 @@ def test_one_cleanup_is_at_work_at_a_time(work, storage):
     "left",
     [
         mark(pid=2**22 + 1),
-        mark(machine="elsewhere", heartbeat_s=time.time() - 16 * 60),
-        mark(machine="elsewhere", heartbeat_s=time.time() + 16 * 60),
+        mark(machine="elsewhere", heartbeat_s=time.time() - 86_400),
+        mark(machine="elsewhere", heartbeat_s=time.time() + 86_400),
         b"{",
         b"{}",
         b"[]",

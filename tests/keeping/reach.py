@@ -145,7 +145,8 @@ class Reach:
         paths = self._below(f"data/{self._model.name}/snapshots")
         names = {path.rpartition("/")[2] for path in paths}
         living = {path.rpartition("/")[2] for path in paths if self._is_living(self._newest_s(path))}
-        used = {run.snapshot for run in self._possible_runs if self._is_living(self._newest_s(f"runs/{run.name}"))}
+        young = [run for run in self._possible_runs if self._is_living(self._newest_s(f"runs/{run.name}"))]
+        used = {run.snapshot for run in young if self._has_ingested(run)}
         if not self._strict:
             used |= {run.snapshot for run in self._newest_runs(1)}
         audited = {self._model.versions[number]["snapshot"] for number in self.versions if self._model.retention.audit}
@@ -162,6 +163,9 @@ class Reach:
     def _unknown_runs_of(self, name: str) -> list[Run]:
         """Those that do not tell whose they are."""
         return [run for run in self._runs_of(name) if not self._tells(run)]
+
+    def _has_ingested(self, run: Run) -> bool:
+        return f"runs/{run.name}/records/ingest.json" in self._units[f"runs/{run.name}"]
 
     def _tells(self, run: Run) -> bool:
         return f"runs/{run.name}/run.json" in self._units[f"runs/{run.name}"]
