@@ -1,5 +1,6 @@
 """A cleanup that is killed at any moment leaves nothing reachable half gone, and the next one ends its work."""
 
+import multiprocessing
 import shutil
 import time
 
@@ -44,3 +45,16 @@ def test_a_kill_at_any_change_of_a_disk(tmp_path, every):
         if not killed:
             break
     assert nth > 50, "there were changes to be killed at"
+
+
+def test_deleting_in_place_is_found(tmp_path, monkeypatch):
+    """Instead of renaming first: the test above must fail then."""
+
+    def remove(self, prefix, first=()):
+        self.delete(sorted((entry.key for entry in self.entries(prefix)), reverse=True))
+
+    monkeypatch.setattr("components.storage.folder.FolderStorage.remove", remove)
+    forking = multiprocessing.get_context("fork")  # a process that has the mistake too
+    monkeypatch.setattr("tests.cleanup.killing.multiprocessing.get_context", lambda _: forking)
+    with pytest.raises(AssertionError):
+        test_a_kill_at_any_change_of_a_disk(tmp_path, 7)

@@ -58,6 +58,10 @@ class Checks:
                 }
                 is_there = f"{data}/snapshots/{snapshot}/snapshot.json" in found
                 assert not is_there or files <= set(found), f"{snapshot} names what is gone"
+        for key in found:
+            if key.endswith("/partition.json") and "/." not in key:
+                folder = key.rpartition("/")[0]
+                assert all(f"{folder}/{file}" in found for file in PARTITION_FILES), f"{folder} is half there"
         for key, (_, files) in self.world.entries.items():
             assert key not in found or set(files) <= set(found), f"{key} names what is gone"
 

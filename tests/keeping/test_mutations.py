@@ -34,15 +34,6 @@ def deletes_outputs_before_what_the_cache_knows(patch):
     patch.setattr(plan, "_others", lambda situation: others(situation)[::-1])
 
 
-def deletes_in_place(patch):
-    """Instead of renaming first, so that a kill leaves half of a version."""
-
-    def remove(self, prefix, first=()):
-        self.delete(sorted((entry.key for entry in self.entries(prefix)), reverse=True))
-
-    patch.setattr("components.storage.folder.FolderStorage.remove", remove)
-
-
 def takes_another_models_temporaries(patch):
     patch.setattr("components.cleanup.leftovers._is_ours", lambda situation, path: not situation.other_in_progress)
 
@@ -53,7 +44,6 @@ MISTAKES = (
     ignores_leases,
     forgets_the_previous_generation,
     deletes_outputs_before_what_the_cache_knows,
-    deletes_in_place,
     takes_another_models_temporaries,
 )
 
