@@ -3,13 +3,15 @@ PYTHON ?= python3
 MODEL ?= models/flights
 WORK ?= .evergreen
 PORT ?= 8080
+BASE_IMAGE ?= python:3.11-slim
+BUILD_IMAGE ?= python:3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve tensorboard test test-all lint bench requirements clean
+.PHONY: help run serve tensorboard test test-all lint bench images manifests requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +38,18 @@ lint: $(READY) ## ruff and mypy
 
 bench: run ## all benchmarks on what `make run` leaves; each prints its own table
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+# Needs no .venv. ENGINE: docker, podman or buildah; NAMES: only these images; ENGINE_OPTIONS and PUSH_OPTIONS: more
+# words for the engine's build and push, such as a mount of a site's certificates; AGAIN=1: the base image was renewed;
+# BUILD_IMAGE: what packages are installed in, with BASE_IMAGE's Python at the same place, and strip.
+images: ## build the container images that changed (BASE_IMAGE=, NAMES=); PUSH=1 REGISTRY= pushes, writes images.lock
+	@$(PYTHON) -m components.orchestration.build_images --engine "$(ENGINE)" --base-image "$(BASE_IMAGE)" \
+	  --build-image "$(BUILD_IMAGE)" \
+	  --engine-options="$(ENGINE_OPTIONS)" $(if $(AGAIN),--again) \
+	  $(if $(PUSH),--push --registry "$(REGISTRY)" --push-options="$(PUSH_OPTIONS)") $(NAMES)
+
+manifests: $(READY) ## render and validate what a cluster needs into WORK/manifests (OVERLAY=folder, REGISTRY=)
+	@$(BIN)/python -m manifests.render $(OVERLAY) --output "$(WORK)/manifests" --registry "$(REGISTRY)"
 
 requirements: $(READY) ## resolve requirements.in and containers/*/requirements.in again
 	@$(BIN)/python containers/resolve_requirements.py

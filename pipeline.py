@@ -14,6 +14,7 @@ from components.deploy.component import deploy
 from components.evaluate.component import evaluate
 from components.finish.component import finish
 from components.ingest.component import ingest
+from components.orchestration.cluster import Placement
 from components.orchestration.command_line import main
 from components.orchestration.draw import origin, training_digest
 from components.predict.component import predict
@@ -27,14 +28,22 @@ WORKFLOW_TTL_S = 24 * 60 * 60
 """How long a cluster keeps the workflow and its pods after a run; the run itself is `components.cleanup.kubeflow`'s."""
 
 
-def draw(config: ModelConfig, work_default: str) -> Any:
-    """Draws the pipeline of one model; the configuration is compiled in, as one JSON string for each step."""
+def draw(config: ModelConfig, work_default: str, placement: Placement | None = None) -> Any:
+    """Draws the pipeline of one model; the configuration is compiled in, as one JSON string for each step.
+
+    Args:
+        config: the model.
+        work_default: default of the parameter `work_uri`.
+        placement: what the tasks get on a cluster; None for a run on this machine.
+    """
     model, of = config.name, config.for_step
 
     @dsl.pipeline(
         name=f"evergreen-{model}",
         description=config.description,
-        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=WORKFLOW_TTL_S),
+        pipeline_config=dsl.PipelineConfig(
+            ttl_seconds_after_finished=WORKFLOW_TTL_S, active_deadline_seconds=config.cluster.run_hours * 60 * 60
+        ),
     )
     def evergreen(until: str = "", force: bool = False, work_uri: str = work_default) -> None:
         """Retrains the model when it pays, and puts it into service when it is better.
@@ -42,7 +51,7 @@ def draw(config: ModelConfig, work_default: str) -> Any:
         Args:
             until: Last day (YYYY-MM-DD) of data to use; empty for all that has arrived.
             force: Retrain even when nothing is new.
-            work_uri: Folder that holds the data, the runs and the model store.
+            work_uri: Folder, or address such as s3://bucket/prefix, that holds the data, the runs and the model store.
         """
         end = finish(config=of("finish"), name=model, work=work_uri)
         with dsl.ExitHandler(end, name="retraining"):
@@ -87,8 +96,8 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                 ).outputs
                 with dsl.If(judged["Output"] == "blessed", name="good-enough"):
                     chosen = judged["chosen"]
-                    rehearsed = rehearse(config=of("rehearse"), chosen=chosen, examples=examples, work=work_uri)
-                    with dsl.If(rehearsed.output == "fit", name="fit-to-serve"):
+                    rehearsed = rehearse(config=of("rehearse"), chosen=chosen, examples=examples, work=work_uri).outputs
+                    with dsl.If(rehearsed["Output"] == "fit", name="fit-to-serve"):
                         version = deploy(
                             config=of("deploy"),
                             origin=origin(config),
@@ -96,12 +105,15 @@ def draw(config: ModelConfig, work_default: str) -> Any:
                             model=trained,
                             statistics=checked["statistics"],
                             snapshot=snapshot,
+                            recorded=rehearsed["recorded"],
                             base=known["base"],
                             serving=known["serving"],
                             work=work_uri,
                         ).output
                         if config.predict.source is not None:
                             predict(config=of("predict"), version=version, name=model, work=work_uri)
+        if placement is not None:
+            placement.apply()
 
     return evergreen
 

@@ -61,7 +61,7 @@ def make_snapshot(work: Path, until: str) -> Path:
     from components.ingest.ingest import ingest
 
     subprocess.run([sys.executable, str(MODEL / "data.py"), str(work / "source" / "flights")], check=True)
-    return ingest(parse(IngestConfig, load(MODEL).for_step("ingest")), work, "flights", until)
+    return Path(ingest(parse(IngestConfig, load(MODEL).for_step("ingest")), work, "flights", until))
 
 
 def write_csv(snapshot: Path, target: Path) -> int:

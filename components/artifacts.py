@@ -9,32 +9,38 @@
 | model      | train      | `weights.h5`, `optimizer.npz`, `network.json`, `training.json`, transform, `saved_model/` |
 | variant    | compress   | `serving/` as the server loads it, `variant.json` |
 | chosen     | evaluate   | a variant, `evaluation.json`, `heldout_predictions.npy` |
+| recorded   | rehearse   | `recorded_requests.json`: what the server was asked, and must answer |
 | version    | deploy     | all of the above that a version of the model store keeps |
 
 A *transform* is `features.json`, `constants.json` and `vocabulary/`. Artifacts that steps hand on also carry
 `records/`: the records of all steps that led to them, so that a run that took a step from the cache can report it too.
 Work directory: `models/` (store), `data/<model>/` (partitions, snapshots), `runs/<run>/` (records, report),
 `requests/<model>/` (the server's log), `checkpoints/<training>/` (trainings under way), `pipeline/` (what KFP writes),
-`empty/` (the base of a first run).
+`empty/` (the base of a first run). It is a folder or `s3://bucket/prefix`.
 """
 
 import contextlib
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from components.digests.ahead import ahead
 from components.errors import UserError
-from components.storage.atomic import beside as name_beside
+from components.storage.address import Address, is_local, joined, name_of, parent_of
+from components.storage.atomic import atomic_folder as atomic_folder
 from components.storage.atomic import write_bytes as write_bytes
+from components.storage.fetched import fetched_file
 from components.storage.heartbeat import beating
+from components.storage.open import open_storage
 from components.storage.process import this_process
+from components.storage.storage import Storage
 
+MANIFEST = "snapshot.json"
 RECORDS = "records"
 LEASES = "leases"
 HELDOUT = "heldout.parquet"
@@ -42,6 +48,7 @@ HELDOUT_EXPECTED = "heldout_expected.npz"
 """`floats`, `ids`, `images` of the first 2,048 held-out rows at most, as the transform's TensorFlow form gives them."""
 HELDOUT_PREDICTIONS = "heldout_predictions.npy"
 """Float32, what `Predictor.predict` of the chosen variant gives for the first 2,048 held-out rows at most."""
+RECORDED_REQUESTS = "recorded_requests.json"
 EXAMPLES = "examples.json"
 TRANSFORM_GRAPH = "transform_graph"
 FEATURES = "features.json"
@@ -62,6 +69,8 @@ METRICS = "metrics.json"
 LINEAGE = "lineage.json"
 MODEL_YAML = "model.yaml"
 RUN_VARIABLE = "EVERGREEN_RUN"
+FRESH_VARIABLE = "EVERGREEN_FRESH"
+"""Environment variable: set in a run without cache."""
 UNNAMED_RUN = "unnamed"
 FIRST_STEP = "ingest"
 HEARTBEAT_S = 30.0
@@ -69,33 +78,18 @@ HEARTBEAT_S = 30.0
 
 def write_json(path: Path, value: Any) -> None:
     """Writes readable JSON atomically; NaN and infinity are refused with ValueError."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON; NaN and infinity are refused with ValueError."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # names of files may hold what UTF-8 cannot
+    return text.encode("utf-8", "backslashreplace")  # names of files may hold what UTF-8 cannot
 
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears at `path` whole or not at all.
-
-    Yields a new folder beside `path`; it is renamed when the block ends, and removed when the block raises.
-
-    Raises:
-        OSError: there is a folder with something in it at `path` already.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = name_beside(path)
-    beside.mkdir()
-    try:
-        yield beside
-        beside.rename(path)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -111,13 +105,21 @@ class Partition:
     max_time: int | None = None
     """Seconds since 1970 of the first and the last row; None without a time column."""
 
-    def rows_path(self, data_root: Path) -> Path:
-        """The Parquet file of the good rows, in row groups of 16,384, in the canonical Arrow types."""
-        return data_root / "partitions" / self.digest / "rows.parquet"
+    def rows_path(self, data_root: Address) -> Path:
+        """The Parquet file of the good rows, in row groups of 16,384, in the canonical Arrow types; fetched."""
+        return fetched_file(self.rows_address(data_root))
 
-    def rejected_path(self, data_root: Path) -> Path:
-        """The Parquet file of the rejected rows: `line` int64, `reason` string, `row` string (JSON)."""
-        return data_root / "partitions" / self.digest / "rejected.parquet"
+    def rejected_path(self, data_root: Address) -> Path:
+        """The Parquet file of the rejected rows: `line` int64, `reason` string, `row` string (JSON); fetched."""
+        return fetched_file(self.rejected_address(data_root))
+
+    def rows_address(self, data_root: Address) -> Address:
+        """Where the good rows lie."""
+        return joined(data_root, f"partitions/{self.digest}/rows.parquet")
+
+    def rejected_address(self, data_root: Address) -> Address:
+        """Where the rejected rows lie."""
+        return joined(data_root, f"partitions/{self.digest}/rejected.parquet")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class Snapshot:
 
     digest: str
     partitions: tuple[Partition, ...]
-    data_root: Path
+    data_root: Address
+    """`<work>/data/<model>`, where the partitions lie."""
 
     @property
     def rows(self) -> int:
@@ -134,24 +137,38 @@ class Snapshot:
         return sum(partition.rows for partition in self.partitions)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Address:
         """The snapshot's folder."""
-        return self.data_root / "snapshots" / self.digest
+        return joined(self.data_root, f"snapshots/{self.digest}")
 
     def paths(self) -> list[Path]:
-        """The Parquet files of all partitions, in order."""
-        return [partition.rows_path(self.data_root) for partition in self.partitions]
+        """The Parquet files of all partitions, in order; fetched."""
+        return list(ahead(lambda partition: partition.rows_path(self.data_root), self.partitions))
 
     def write(self) -> None:
         """Writes the manifest unless it is there already."""
-        if not (self.path / "snapshot.json").exists():
-            write_json(self.path / "snapshot.json", {"partitions": [asdict(part) for part in self.partitions]})
+        storage = open_storage(self.path)
+        if not storage.exists(MANIFEST):
+            storage.write(MANIFEST, json_bytes({"partitions": [asdict(part) for part in self.partitions]}))
 
     @classmethod
-    def read(cls, path: Path) -> "Snapshot":
-        """Reads the snapshot in the folder `path`."""
-        partitions = read_json(path / "snapshot.json")["partitions"]
-        return cls(path.name, tuple(Partition(**part) for part in partitions), path.parent.parent)
+    def read(cls, folder: Address, work: Address | None = None) -> "Snapshot":
+        """Reads a snapshot.
+
+        Args:
+            folder: `<data root>/snapshots/<digest>`, or a copy of it whose path ends like that.
+            work: the work directory; where it is a bucket, the partitions lie there, and not beside the folder.
+        """
+        partitions = json.loads(open_storage(folder).read(MANIFEST))["partitions"]
+        root = parent_of(parent_of(folder))
+        if work is not None and not is_local(work):
+            root = data_root(work, name_of(root))
+        return cls(name_of(folder), tuple(Partition(**part) for part in partitions), root)
+
+
+def data_root(work: Address, name: str) -> Address:
+    """The folder of a model's partitions and snapshots."""
+    return joined(work, f"data/{name}")
 
 
 @dataclass(frozen=True)
@@ -206,6 +223,32 @@ class Examples:
         return [folder / name for name in self.shards[part]]
 
 
+@dataclass(frozen=True)
+class Question:
+    """One instance with the answer that a server must give."""
+
+    name: str
+    """What it is called in a sentence."""
+    instance: Mapping[str, Any]
+    expected: float | list[float]
+    source: str
+    """Who says so, in half a sentence."""
+
+
+def write_questions(folder: Path, questions: Iterable[Question]) -> None:
+    """Writes `recorded_requests.json`."""
+    write_json(folder / RECORDED_REQUESTS, {"requests": [asdict(question) for question in questions]})
+
+
+def parse_questions(content: bytes) -> list[Question]:
+    """Reads what `write_questions` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is damaged.
+    """
+    return [Question(**one) for one in json.loads(content)["requests"]]
+
+
 @dataclass
 class Record:
     """What one step did in one run; `details` are the step's own, as its module documents them."""
@@ -232,36 +275,60 @@ def run_name() -> str:
     return os.environ.get(RUN_VARIABLE) or UNNAMED_RUN
 
 
-def run_folder(work: Path, run: str) -> Path:
+@overload
+def run_folder(work: Path, run: str) -> Path: ...
+
+
+@overload
+def run_folder(work: Address, run: str) -> Address: ...
+
+
+def run_folder(work: Address, run: str) -> Address:
     """The folder of one run's records and report."""
-    return work / "runs" / run
+    return joined(work, f"runs/{run}")
 
 
-def read_records(folder: Path) -> dict[str, Record]:
+def read_records(folder: Address) -> dict[str, Record]:
     """The records in a folder by step (`compress-<recipe>` for each recipe of compress)."""
-    return {path.stem: Record(**read_json(path)) for path in sorted((folder / RECORDS).glob("*.json"))}
+    storage = open_storage(folder)
+    names = [name for name in storage.names(RECORDS) if _is_record(name)]
+    return {name[: -len(".json")]: Record(**json.loads(storage.read(f"{RECORDS}/{name}"))) for name in names}
 
 
-def request_log(work: Path, name: str) -> Path:
+def _is_record(name: str) -> bool:
+    """Whether it is no file that is being written."""
+    return name.endswith(".json") and not name.startswith(".")
+
+
+@overload
+def request_log(work: Path, name: str) -> Path: ...
+
+
+@overload
+def request_log(work: Address, name: str) -> Address: ...
+
+
+def request_log(work: Address, name: str) -> Address:
     """The folder of the requests that the server logged for a model.
 
     It holds `*.jsonl`, whose names sort by the time they were begun. Each line is one instance: `{"time_s": seconds
     since 1970, "version": number or null, "instance": {column: value}, "prediction": number or numbers}`.
     """
-    return work / "requests" / name
+    return joined(work, f"requests/{name}")
 
 
-def read_requests(folder: Path, most: int) -> list[dict[str, Any]]:
+def read_requests(folder: Address, most: int) -> list[dict[str, Any]]:
     """The lines of the newest files of a request log, oldest first; a line that a crash tore is left out.
 
     Args:
         folder: `request_log`; it need not exist.
         most: lines to read at most.
     """
+    storage = open_storage(folder)
     newest: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+    for name in reversed([name for name in storage.names() if name.endswith(".jsonl")]):
         try:
-            lines = path.read_bytes().splitlines()[-(most - len(newest)) :]
+            lines = storage.read(name).splitlines()[-(most - len(newest)) :]
         except FileNotFoundError:  # the server has just freed it
             continue
         newest[:0] = [line for raw in lines if (line := _request(raw)) is not None]
@@ -281,7 +348,7 @@ def _request(raw: bytes) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def recorded(
-    step: str, work: Path, inputs: Iterable[Path] = (), output: Path | None = None
+    step: str, work: Address, inputs: Iterable[Path] = (), output: Path | None = None
 ) -> Iterator[dict[str, Any]]:
     """Records what a step does, while it does it and when it fails.
 
@@ -296,18 +363,17 @@ def recorded(
         inputs: artifacts that may carry records.
         output: the artifact made, a folder, which must exist when the step is done.
     """
-    folder = run_folder(work, run_name()) / RECORDS
-    if step == FIRST_STEP and run_name() == UNNAMED_RUN:
-        for path in folder.glob("*.json"):  # what the last run without a name left
-            path.unlink(missing_ok=True)
+    storage = open_storage(run_folder(work, run_name()))
+    if step == FIRST_STEP and run_name() == UNNAMED_RUN:  # what the last run without a name left
+        storage.delete(f"{RECORDS}/{name}" for name in storage.names(RECORDS) if _is_record(name))
     record = Record(step, run_name(), time.time(), startup_s=_process_age_s())
-    carried = [path for artifact in inputs for path in sorted((artifact / RECORDS).glob("*.json"))]
-    for path in carried:
-        if not (folder / path.name).exists():
-            write_bytes(folder / path.name, path.read_bytes())
-    write_json(folder / f"{step}.json", asdict(record))
+    carried = {path.name: path.read_bytes() for artifact in inputs for path in (artifact / RECORDS).glob("*.json")}
+    for name in sorted(set(carried) - set(storage.names(RECORDS) if carried else ())):
+        storage.write(f"{RECORDS}/{name}", carried[name])
+    key = f"{RECORDS}/{step}.json"
+    storage.write(key, json_bytes(asdict(record)))
     try:
-        with _leased(step, work):
+        with _leased(step, storage):
             yield record.details
         record.status = "done"
     except BaseException as error:
@@ -317,21 +383,25 @@ def recorded(
     finally:
         record.seconds = time.time() - record.started_s
         record.details = _plain(record.details)
-        write_json(folder / f"{step}.json", asdict(record))
+        storage.write(key, json_bytes(asdict(record)))
     if output is not None:
-        for path in carried:
-            write_bytes(output / RECORDS / path.name, path.read_bytes())
+        for name, content in carried.items():
+            write_bytes(output / RECORDS / name, content)
         write_json(output / RECORDS / f"{step}.json", asdict(record))
 
 
 @contextlib.contextmanager
-def _leased(step: str, work: Path) -> Iterator[None]:
-    lease = run_folder(work, run_name()) / LEASES / f"{step}.json"
+def _leased(step: str, storage: Storage) -> Iterator[None]:
+    lease = f"{LEASES}/{step}.json"
+
+    def beat() -> None:
+        storage.write(lease, json_bytes({**this_process(), "heartbeat_s": time.time()}))
+
     try:
-        with beating(lambda: write_json(lease, {**this_process(), "heartbeat_s": time.time()}), HEARTBEAT_S):
+        with beating(beat, HEARTBEAT_S):
             yield
     finally:
-        lease.unlink(missing_ok=True)
+        storage.delete([lease])
 
 
 def _plain(value: Any) -> Any:

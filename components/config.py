@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from components.cleanup.config import Retention
+from components.cluster_config import Cluster
 from components.compress.config import Compress, check_compress, spelled_out
 from components.deploy.config import Deploy, DeployConfig
 from components.errors import UserError
@@ -75,6 +76,7 @@ class ModelConfig(Section):
     serve: Serve = Field(default_factory=Serve)
     finish: Finish = Field(default_factory=Finish)
     retention: Retention = Field(default_factory=Retention)
+    cluster: Cluster = Field(default_factory=Cluster)
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
@@ -101,10 +103,10 @@ class ModelConfig(Section):
         """What a step reads of the configuration, as JSON with sorted keys.
 
         A step gets no more than that, so that changing a section reruns only the steps that read it; and no columns'
-        descriptions, so that wording reruns nothing.
+        descriptions, so that wording reruns nothing. No step gets `cluster`: other resources are no other work.
         """
         whole = self.model_dump(mode="json", by_alias=True, exclude=DESCRIPTIONS)
-        whole["model_yaml"] = self.to_dict()
+        whole["model_yaml"] = {key: value for key, value in self.to_dict().items() if key != "cluster"}
         return canonical_json({key: whole[key] for key in _keys(STEP_CONFIGS[step])})
 
 

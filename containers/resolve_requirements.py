@@ -1,7 +1,7 @@
 """Resolves requirements.in and containers/*/requirements.in into pinned requirements.txt files.
 
-The root comes first; the steps' files take its pins, so that an image carries what the tests ran with. No index URL is
-written.
+The root comes first; the steps' files take its pins, so that an image carries what the tests ran with. Theirs have the
+hashes of what may be installed. No index URL is written.
 """
 
 import subprocess
@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CONTAINERS = ROOT / "containers"
 ROOT_PINS = ROOT / "requirements.txt"
+IMAGE_OPTIONS = ("--generate-hashes", "--config-file", "containers/uv.toml")
 
 
 def resolve(source: Path, *extra: str) -> None:
@@ -40,4 +41,4 @@ def resolve(source: Path, *extra: str) -> None:
 if __name__ == "__main__":
     resolve(ROOT / "requirements.in", *sys.argv[1:])
     for step in sorted(CONTAINERS.glob("*/requirements.in")):
-        resolve(step, "--constraint", str(ROOT_PINS.relative_to(ROOT)))
+        resolve(step, "--constraint", str(ROOT_PINS.relative_to(ROOT)), *IMAGE_OPTIONS)

@@ -4,6 +4,7 @@ Property tests are repeatable, and without a deadline, because the machine may b
 """
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ __all__ = ["s3_environment", "s3_root"]
 
 settings.register_profile("evergreen", deadline=None, derandomize=True, database=None, max_examples=100)
 settings.load_profile("evergreen")
+
+# A shell ignores it for what it starts in the background, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

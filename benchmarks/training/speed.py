@@ -105,7 +105,7 @@ def _write_named(folder: Path, records: Path) -> None:
                 for key, values in scalars.items()
             }
             if not (records / name).exists():
-                write_records(records / name, RecordBatchToExamples(pa.RecordBatch.from_pydict(lists)))
+                write_records(str(records / name), RecordBatchToExamples(pa.RecordBatch.from_pydict(lists)))
 
 
 def _tutorial(folder: Path, records: Path, batch: int, epochs: int) -> float:

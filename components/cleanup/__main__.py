@@ -18,7 +18,8 @@ from components.cleanup.plan import Plan
 from components.cleanup.retention import of_file, of_version
 from components.cleanup.survey import models_in
 from components.errors import UserError
-from components.storage.open import is_local, open_storage
+from components.storage.address import is_local
+from components.storage.open import open_storage
 
 DEFAULT_WORK = ".evergreen"
 

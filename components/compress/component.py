@@ -15,4 +15,4 @@ def compress(
     from components.compress.config import Recipe
     from components.schema import parse
 
-    compress(Path(model.path), Path(examples.path), parse(Recipe, recipe), Path(work), Path(variant.path))
+    compress(Path(model.path), Path(examples.path), parse(Recipe, recipe), work, Path(variant.path))

@@ -22,6 +22,7 @@ from components.learning.fit import DivergedError
 from components.learning.networks import NetworkSpec
 from components.learning.termination import Termination
 from components.schema import canonical_json
+from components.storage.address import Address
 
 if TYPE_CHECKING:
     from components.compress.tune import Trained
@@ -38,7 +39,7 @@ class UnusableError(UserError):
     """A variant cannot be converted, loaded or run."""
 
 
-def compress(model: Path, examples: Path, recipe: Recipe, work: Path, variant: Path) -> None:
+def compress(model: Path, examples: Path, recipe: Recipe, work: Address, variant: Path) -> None:
     """Makes the artifact `variant` (artifacts.py): `serving/` and `variant.json`.
 
     `variant.json` holds {recipe, bytes, seconds, sparsity, parameters, made, history, notes}: the size of the LiteRT
@@ -64,10 +65,9 @@ def compress(model: Path, examples: Path, recipe: Recipe, work: Path, variant: P
         PreemptedError: the process was told to end; the checkpoint is saved.
     """
     step = f"compress-{recipe.name}"
-    scratch = work / training_folder.CHECKPOINTS / digest(model, examples, recipe)
     with (
         artifacts.recorded(step, work, [model], variant) as details,
-        training_folder.kept_while_made(scratch) if recipe.fitting else contextlib.nullcontext(),
+        _scratch(work, model, examples, recipe) as scratch,
         artifacts.atomic_folder(variant) as folder,
     ):
         started_s = time.perf_counter()
@@ -78,6 +78,14 @@ def compress(model: Path, examples: Path, recipe: Recipe, work: Path, variant: P
             made = {"error": str(error)}
         details.update(recipe=recipe.name, seconds=time.perf_counter() - started_s, **made)
         artifacts.write_json(folder / artifacts.VARIANT, details)
+
+
+def _scratch(work: Address, model: Path, examples: Path, recipe: Recipe) -> contextlib.AbstractContextManager[Path]:
+    """The folder of the recipe's trainings; of one that trains nothing it is not made."""
+    name = digest(model, examples, recipe)
+    if recipe.fitting is None:
+        return contextlib.nullcontext(training_folder.folder_of(work, name))
+    return training_folder.kept_while_made(work, name)
 
 
 def _make(model: Path, examples: Path, recipe: Recipe, scratch: Path, serving: Path) -> dict[str, Any]:

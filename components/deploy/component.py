@@ -16,6 +16,7 @@ def deploy(
     model: Input[Model],
     statistics: Input[Artifact],
     snapshot: Input[Dataset],
+    recorded: Input[Artifact],
 ) -> str:
     import json
     from pathlib import Path
@@ -30,10 +31,11 @@ def deploy(
             model=Path(model.path),
             statistics=Path(statistics.path),
             snapshot=Path(snapshot.path),
-            base=Path(base),
-            serving=Path(serving),
+            recorded=Path(recorded.path),
+            base=base,
+            serving=serving,
         ),
         parse(DeployConfig, config),
         json.loads(origin),
-        Path(work),
+        work,
     )

@@ -1,6 +1,7 @@
-"""Adds an immutable version to the model store and moves the pointer to it."""
+"""Adds an immutable version to the model store and puts it into service: by its pointer, and on a cluster."""
 
 import contextlib
+import json
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,7 +14,10 @@ from components import artifacts
 from components.deploy.config import DeployConfig
 from components.errors import UserError
 from components.features.transform import Transform
-from components.store import ModelStore, Version, file_digest
+from components.storage.address import Address
+from components.storage.open import open_storage
+from components.store import Version, file_digest
+from components.store.rollouts import Rollouts
 
 FROM_CHOSEN = (artifacts.SERVING,)
 FROM_MODEL = (
@@ -37,58 +41,75 @@ class Sources:
     model: Path
     statistics: Path
     snapshot: Path
-    base: Path
+    recorded: Path
+    """The requests that rehearse recorded, with their answers."""
+    base: Address
     """The version that the run could start from, or the empty folder."""
-    serving: Path
+    serving: Address
     """The version that the chosen variant was compared with, or the empty folder."""
 
 
-def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Path) -> str:
+def deploy(sources: Sources, config: DeployConfig, origin: dict[str, Any], work: Address) -> str:
     """Puts the chosen variant into service.
 
-    A repeated call with the same artifacts finds the version it made before and only moves the pointer. The pointer
-    moves only while it names the version that evaluate compared with.
+    A repeated call with the same artifacts finds the version it made before and only puts it into service. The pointer
+    moves only while it names the version that evaluate compared with, and on a cluster only when the version serves.
 
     Args:
-        sources: artifacts of train, evaluate and validate, and the snapshot's folder.
-        config: the model's name, the pointer to move, the whole configuration.
+        sources: artifacts of train, evaluate, rehearse and validate, and the snapshot's folder.
+        config: the model's name, the pointer to move, the InferenceService, the whole configuration.
         origin: `training_digest` of the configuration and code that training depends on, which validate compares, and
             `images` of the steps; both go into the lineage.
         work: the work directory.
 
     Returns:
-        the version's folder.
+        the version's address.
 
     Raises:
-        UserError: another version went into service meanwhile, or this one was withdrawn before.
+        UserError: another version went into service meanwhile, or this one was withdrawn before, or does not serve on
+            the cluster, which is put back then.
+        PreemptedError: SIGTERM came while the cluster was waited for.
     """
     with artifacts.recorded("deploy", work, [sources.chosen]) as details:
-        store = ModelStore(work, config.name)
+        store = Rollouts(work, config.name)
         lineage = _lineage(sources, config, origin)
         version = _made_before(store, lineage) or store.add(
             lambda folder, number: _fill(folder, sources, config, {**lineage, "version": number})
         )
-        before = _point(store, config.deploy.pointer, _number(sources.serving), version)
+        before = _put_into_service(store, config, _number(sources.serving), version, details)
         details.update(
             version=version.number,
             pointer=config.deploy.pointer,
             previous=before and before.number,
-            path=str(version.path),
-            bytes=sum(path.stat().st_size for path in version.path.rglob("*") if path.is_file()),
+            path=str(version.location),
+            bytes=sum(entry.bytes for entry in open_storage(version.location).entries()),
             features_digest=lineage["features_digest"],
             **origin,
         )
-    return str(version.path)
+    return str(version.location)
 
 
-def _point(store: ModelStore, pointer: str, expected: int | None, version: Version) -> Version | None:
-    return store.replace(expected, version) if pointer == "serving" else store.point("candidate", version)
+def _put_into_service(
+    store: Rollouts, config: DeployConfig, expected: int | None, version: Version, details: dict[str, Any]
+) -> Version | None:
+    """Puts a version where the configuration wants it; gives the version that was there before."""
+    if config.deploy.pointer == "candidate":
+        return store.point("candidate", version)
+    if config.deploy.inference_service is None:
+        return store.replace(expected, version)
+    from components.deploy.rollout import Rollout  # Kubernetes' client takes a second to import
+
+    rollout = Rollout(store, version, config.deploy.inference_service, artifacts.run_name())
+    details.update(version=version.number, inference_service=rollout.describe())
+    return rollout.run(expected)
 
 
-def _number(folder: Path) -> int | None:
-    """The number of the version in a folder; None for the empty one."""
-    path = folder / artifacts.LINEAGE
-    return int(artifacts.read_json(path)["version"]) if path.exists() else None
+def _number(address: Address) -> int | None:
+    """The number of the version at an address; None for the empty folder."""
+    storage = open_storage(address)
+    if not storage.exists(artifacts.LINEAGE):
+        return None
+    return int(json.loads(storage.read(artifacts.LINEAGE))["version"])
 
 
 def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +131,7 @@ def _lineage(sources: Sources, config: DeployConfig, origin: dict[str, Any]) -> 
     }
 
 
-def _made_before(store: ModelStore, lineage: dict[str, Any]) -> Version | None:
+def _made_before(store: Rollouts, lineage: dict[str, Any]) -> Version | None:
     same = ("snapshot", "training_digest", "recipe", "model_digest")
     for version in reversed(store.versions()):
         with contextlib.suppress(UserError):  # a version whose lineage is damaged was not made by this run
@@ -128,6 +149,9 @@ def _fill(folder: Path, sources: Sources, config: DeployConfig, lineage: dict[st
                 shutil.copy2(source / name, folder / name)
     shutil.copy2(sources.statistics / artifacts.STATISTICS, folder / artifacts.STATISTICS)
     shutil.copy2(sources.chosen / artifacts.EVALUATION, folder / artifacts.METRICS)
+    shutil.copy2(sources.recorded / artifacts.RECORDED_REQUESTS, folder / artifacts.RECORDED_REQUESTS)
     text = yaml.safe_dump(config.model_yaml, sort_keys=False, allow_unicode=True)
-    artifacts.write_bytes(folder / artifacts.MODEL_YAML, text.encode())
-    artifacts.write_json(folder / artifacts.LINEAGE, lineage)
+    # KServe mounts `serving/` alone, where the server then finds its settings, the version's number and its age.
+    for place in (folder, folder / artifacts.SERVING):
+        artifacts.write_bytes(place / artifacts.MODEL_YAML, text.encode())
+        artifacts.write_json(place / artifacts.LINEAGE, lineage)

@@ -24,9 +24,9 @@ def evaluate(
     return evaluate(
         [Path(variant.path) for variant in variants],
         Path(examples.path),
-        Path(serving),
+        serving,
         parse(EvaluateConfig, config),
-        Path(work),
+        work,
         Path(chosen.path),
         metrics.log_metric,
     )

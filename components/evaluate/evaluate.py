@@ -19,6 +19,8 @@ from components.evaluate.skew import check_skew
 from components.evaluate.slices import Slice, find_slices, left_out, slice_rows
 from components.evaluate.variant import NotMade, Variant
 from components.predictor.predictor import Predictor
+from components.storage.address import Address
+from components.store import on_disk
 
 Decision = Literal["blessed", "refused"]
 KEPT_PREDICTIONS = 2048
@@ -27,9 +29,9 @@ KEPT_PREDICTIONS = 2048
 def evaluate(
     variants: list[Path],
     examples: Path,
-    serving: Path,
+    serving: Address,
     config: EvaluateConfig,
-    work: Path,
+    work: Address,
     chosen: Path,
     log_metric: Callable[[str, float], Any] | None = None,
 ) -> Decision:
@@ -46,7 +48,7 @@ def evaluate(
     Args:
         variants: one artifact of compress for each recipe.
         examples: the artifact of preprocess.
-        serving: the version in service, or the permanent empty folder.
+        serving: the version in service, or the permanent empty folder; an address in a bucket is fetched.
         config: columns, task and limits.
         work: the work directory.
         chosen: folder to write; must not exist or be empty.
@@ -63,7 +65,7 @@ def evaluate(
         not_made = _not_made(variants)
         made = [folder for folder in variants if folder not in not_made]
         predictors = [Predictor.load(folder / artifacts.SERVING) for folder in made]
-        service = in_service(serving, config.data)
+        service = in_service(on_disk(serving), config.data)
         compared = [service.predictor] if service and service.predictor else []
         heldout = examples / artifacts.HELDOUT
         scores = score([*predictors, *compared], heldout, config.data, config.evaluate.slices)

@@ -13,4 +13,4 @@ def finish(config: str, name: str, work: str, report: Output[HTML]):
     from components.finish.finish import finish
     from components.schema import parse
 
-    finish(parse(FinishConfig, config), Path(work), name, Path(report.path))
+    finish(parse(FinishConfig, config), work, name, Path(report.path))

@@ -8,6 +8,7 @@ remembers what it held and it was not written since.
 
 import contextlib
 import logging
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,13 +21,18 @@ import xxhash
 
 from components import artifacts
 from components.artifacts import Partition, Snapshot
+from components.cleanup.sweep import wait_for_sweep
 from components.digests.ahead import ahead
 from components.digests.remembered import Remembered
 from components.errors import UserError
 from components.features.columns import Data
 from components.ingest.config import IngestConfig
 from components.ingest.partition import Added, add
+from components.ingest.partitions import Partitions
 from components.ingest.sources import find
+from components.storage.address import Address, is_local
+from components.storage.fetched import fetched, imports_paths
+from components.storage.open import open_storage
 
 DIGESTS = "digests.json"
 EXAMPLES_SHOWN = 10
@@ -34,7 +40,7 @@ REASONS_SHOWN = 3
 log = logging.getLogger(__name__)
 
 
-def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
+def ingest(config: IngestConfig, work: Address, name: str, until: str) -> str:
     """Makes the snapshot of all files that have arrived.
 
     Args:
@@ -45,7 +51,7 @@ def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
             not later than the end of that day. Empty: all files count.
 
     Returns:
-        the snapshot's folder.
+        the address of the snapshot's folder; in a run on this machine that of a copy, where it lies in a bucket.
 
     Raises:
         UserError: the source or one of its files cannot be used, too many rows of a file are bad, or nothing had
@@ -53,7 +59,8 @@ def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
     """
     with artifacts.recorded("ingest", work) as details:
         end = _end_of_day(until, config.data)
-        data_root = work / "data" / name
+        wait_for_sweep(open_storage(work))  # what is found below must stay: a cleanup that begins now sees the lease
+        data_root = artifacts.data_root(work, name)
         added = list(_added(config, work, data_root))
         arrived = _in_order([one for one in added if end is None or _last_time(one.partition) < end])
         if not arrived:
@@ -64,21 +71,42 @@ def ingest(config: IngestConfig, work: Path, name: str, until: str) -> Path:
         chosen.check_bad_rows(config.ingest.max_bad_rows)
         snapshot = chosen.snapshot()
         snapshot.write()
-        return snapshot.path
+        return str(fetched(snapshot.path) if imports_paths() else snapshot.path)
 
 
-def _added(config: IngestConfig, work: Path, data_root: Path) -> Iterator[Added]:
+def _added(config: IngestConfig, work: Address, data_root: Address) -> Iterator[Added]:
     """The partitions of the source's files, in the order of their paths."""
-    files = find(config.ingest.source, work)
+    files, partitions = find(config.ingest.source, work), Partitions(data_root)
     with (
-        Remembered.kept_in(data_root / DIGESTS if config.ingest.remember_digests else None) as remembered,
+        _digests(data_root, config.ingest.remember_digests) as remembered,
         # Closed before what was learned is written: no thread learns more then.
         contextlib.closing(ahead(lambda file: file.content(remembered), files)) as contents,
     ):
         for file, content in zip(files, contents):
-            added = add(file, content, config.data, data_root, remembered)
+            added = add(file, content, config.data, partitions, remembered)
             log.info("%s: %s rows%s", file.name, added.partition.rows, "" if added.new else ", known")
             yield added
+
+
+@contextlib.contextmanager
+def _digests(data_root: Address, is_on: bool) -> Iterator[Remembered]:
+    """What earlier runs remembered; of a bucket by way of a file of this machine."""
+    if not is_on or is_local(data_root):
+        with Remembered.kept_in(Path(data_root) / DIGESTS if is_on else None) as remembered:
+            yield remembered
+        return
+    storage = open_storage(data_root)
+    before = storage.read(DIGESTS) if storage.exists(DIGESTS) else b""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / DIGESTS
+        if before:
+            path.write_bytes(before)
+        try:
+            with Remembered.kept_in(path) as remembered:
+                yield remembered
+        finally:
+            if path.exists() and (now := path.read_bytes()) != before:
+                storage.write(DIGESTS, now)
 
 
 def _end_of_day(until: str, data: Data) -> int | None:
@@ -114,7 +142,7 @@ class _Chosen:
     """The files that make the snapshot, in order; some may have the same content."""
 
     files: list[Added]
-    data_root: Path
+    data_root: Address
 
     @property
     def partitions(self) -> list[Partition]:
@@ -139,7 +167,7 @@ class _Chosen:
         counted = "; ".join(f"{reason} ({count})" for reason, count in reasons)
         return (
             f"{bad} of {total} rows of {one.name} are bad, more than ingest.max_bad_rows {max_bad_rows:g} allows: "
-            f"{counted}; see {one.partition.rejected_path(self.data_root)} and mend the file or the declared columns"
+            f"{counted}; see {one.partition.rejected_address(self.data_root)} and mend the file or the declared columns"
         )
 
     def details(self, until: str) -> dict[str, Any]:

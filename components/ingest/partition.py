@@ -1,10 +1,7 @@
 """Adds one source file to the content-addressed partitions."""
 
-import contextlib
 import functools
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +19,12 @@ from components.errors import UserError
 from components.features.arrow import arrow_schema
 from components.features.columns import Data
 from components.ingest.check import REJECTED_SCHEMA, Checked, check
+from components.ingest.partitions import DESCRIPTION, REJECTED, ROWS, Partitions
 from components.ingest.read_csv import CsvReader
 from components.ingest.read_parquet import ParquetReader
 from components.ingest.read_tfrecord import TfrecordReader
 from components.ingest.sources import SourceFile
 from components.schema import canonical_json
-from components.storage.atomic import beside as name_beside
 
 ROOT = Path(__file__).parents[2]
 READING = (
@@ -44,7 +41,6 @@ READING = (
 )
 """The code that says what rows a file's bytes are: when it changes, partitions are made anew."""
 ROW_GROUP_ROWS = 16_384
-ROWS, REJECTED, DESCRIPTION = "rows.parquet", "rejected.parquet", "partition.json"
 Reader = CsvReader | ParquetReader | TfrecordReader
 READERS: dict[str, type[Reader]] = {
     ".csv": CsvReader,
@@ -69,33 +65,34 @@ class Added:
     """Bytes that were read to know the content; 0 where the digest was remembered."""
 
 
-def add(file: SourceFile, content: Content, data: Data, data_root: Path, remembered: Remembered) -> Added:
+def add(file: SourceFile, content: Content, data: Data, partitions: Partitions, remembered: Remembered) -> Added:
     """The partition that holds a file's content, made unless it is there already, whole.
 
     Args:
         file: the source file.
         content: what it holds.
         data: the declared columns.
-        data_root: `<work>/data/<model>`; the partition is written to `partitions/<digest>/` below it.
+        partitions: where it is looked for, and added.
         remembered: where `content` is from.
 
     Raises:
         UserError: the file cannot be read as its name says, or lacks a declared column; or it changed meanwhile.
     """
-    folder = data_root / "partitions" / partition_digest(content.digest, data)
-    new = not _is_whole(folder)
-    if new:
-        with _unless_made_meanwhile(folder), artifacts.atomic_folder(folder) as beside, file.on_disk() as local:
-            description = _write(_reader(Path(local.path), data), file.name, folder.name, data, beside)
+    digest = partition_digest(content.digest, data)
+    known = partitions.find(digest)
+    if known is None:
+        with partitions.adding(digest) as folder, file.on_disk() as local:
+            description = _write(_reader(Path(local.path), data), file.name, digest, data, folder)
             # A file of this machine is read again only where its state does not prove that it is what it was.
-            known = remembered if local is file else Remembered(is_on=False)
-            if local.content(known).digest != content.digest:
+            proof = remembered if local is file else Remembered(is_on=False)
+            if local.content(proof).digest != content.digest:
                 raise UserError(f"{file.path} changed while it was read; run again when it is written completely")
-            artifacts.write_json(beside / DESCRIPTION, description)
-            _make_room(folder)
-    found = artifacts.read_json(folder / DESCRIPTION)
+            artifacts.write_json(folder / DESCRIPTION, description)
+    found = known or partitions.find(digest)
+    if found is None:
+        raise UserError(f"the partition of {file.path} was deleted while it was made; run again")
     read = content.bytes if content.is_read else 0
-    return Added(Partition(**found["partition"]), file.name, tuple(found["ignored_columns"]), new, read)
+    return Added(Partition(**found["partition"]), file.name, tuple(found["ignored_columns"]), known is None, read)
 
 
 def partition_digest(content: str, data: Data) -> str:
@@ -114,28 +111,6 @@ def partition_digest(content: str, data: Data) -> str:
 def reading_digest() -> str:
     """The digest of the code that says what rows a file's bytes are."""
     return xxhash.xxh3_128_hexdigest("".join(file_digest(ROOT / name) for name in READING).encode())
-
-
-def _is_whole(folder: Path) -> bool:
-    return all((folder / name).exists() for name in (ROWS, REJECTED, DESCRIPTION))
-
-
-def _make_room(folder: Path) -> None:
-    """Takes a partition away of which a file was deleted."""
-    if folder.exists() and not _is_whole(folder):
-        beside = name_beside(folder)
-        folder.rename(beside)
-        shutil.rmtree(beside)
-
-
-@contextlib.contextmanager
-def _unless_made_meanwhile(folder: Path) -> Iterator[None]:
-    """Lets a second run that makes the same partition at the same time win."""
-    try:
-        yield
-    except OSError:
-        if not _is_whole(folder):
-            raise
 
 
 def _reader(path: Path, data: Data) -> Reader:

@@ -16,6 +16,7 @@ from typing import Any
 from components.digests.content import Content
 from components.digests.remembered import Remembered
 from components.errors import UserError
+from components.storage.address import Address, is_local
 
 CHUNK_BYTES = 1 << 20
 HIDDEN = (".", "_")
@@ -66,7 +67,7 @@ class SourceFile:
             yield SourceFile(str(copy), self.name)
 
 
-def find(source: str, work: Path) -> list[SourceFile]:
+def find(source: str, work: Address) -> list[SourceFile]:
     """The files that the source names, in the order of their paths.
 
     Args:
@@ -77,7 +78,7 @@ def find(source: str, work: Path) -> list[SourceFile]:
         UserError: no file matches, a folder is named, or the file system cannot be reached.
     """
     shown = source.replace("{work}", str(work))
-    if "://" in source:
+    if not is_local(shown):
         found = _find_remote(shown)
     else:
         found = _find_local(source.replace("{work}", glob.escape(str(work))), _without_wildcards(shown))

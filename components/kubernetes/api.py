@@ -4,31 +4,25 @@ They are patient with an API server that is away.
 """
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from components.errors import UserError
-from components.kubernetes import patience
-from components.kubernetes.errors import message, passes, refused, status
+from components.kubernetes.asking import TIMEOUT_S, ask, read, refusing, whole
+from components.kubernetes.errors import refused, status
 from components.kubernetes.tfjob import CONTAINER, GROUP, PLURAL, VERSION, Object
 
-TIMEOUT_S = (10, 30)
-"""To connect, and between two pieces of an answer."""
 LOG_TIMEOUT_S = (10, 300)
-"""The same for a log, in which nothing may come for long; then it is asked for again."""
-OUTAGE_S = 15 * 60.0
+"""To connect, and between two pieces of a log, in which nothing may come for long; then it is asked for again."""
 POLL_S = 5.0
 LABEL = "training.kubeflow.org/"
 TAIL_LINES = 20
 PAGE = 500
-SERVER = "the API server of Kubernetes"
 
 
 class ExistsError(Exception):
@@ -54,7 +48,7 @@ class Cluster:
         Raises:
             UserError: there is none of that name, or it may not be read.
         """
-        found = self._read("read its own pod", self._core.read_namespaced_pod, name=self.pod, namespace=self.namespace)
+        found = read("read its own pod", self._core.read_namespaced_pod, name=self.pod, namespace=self.namespace)
         if found is None:
             raise UserError(f"there is no pod {self.pod} in namespace {self.namespace}; run this in a pod")
         return found
@@ -67,7 +61,7 @@ class Cluster:
             UserError: it is not allowed, over a quota, invalid, or the training operator is not installed.
         """
         try:
-            self._ask(self._custom.create_namespaced_custom_object, **self._kind, body=manifest)
+            ask(self._custom.create_namespaced_custom_object, **self._kind, body=manifest)
         except ApiException as error:
             if error.status == 409 and status(error).get("reason") == "AlreadyExists":
                 raise ExistsError from None
@@ -84,7 +78,7 @@ class Cluster:
         Raises:
             UserError: it may not be read.
         """
-        return self._read("read TFJobs", self._custom.get_namespaced_custom_object, **self._kind, name=name)
+        return read("read TFJobs", self._custom.get_namespaced_custom_object, **self._kind, name=name)
 
     def jobs(self, labels: Mapping[str, str]) -> list[Object]:
         """The TFJobs that carry some labels; none where the cluster knows no TFJob.
@@ -96,7 +90,7 @@ class Cluster:
         found: list[Object] = []
         page: dict[str, str] = {}
         while True:
-            answer = self._read(
+            answer = read(
                 "list TFJobs", self._custom.list_namespaced_custom_object,
                 **self._kind, label_selector=selector, limit=PAGE, **page,
             )  # fmt: skip
@@ -115,24 +109,24 @@ class Cluster:
         """
         # The client sends a merge patch, in which a list stands for the whole list, and labels join the others.
         patch = {"metadata": {"ownerReferences": [owner], "labels": dict(labels)}}
-        with self._refusing("change TFJobs"):
-            self._ask(self._custom.patch_namespaced_custom_object, **self._kind, name=name, body=patch)
+        with refusing("change TFJobs"):
+            ask(self._custom.patch_namespaced_custom_object, **self._kind, name=name, body=patch)
 
-    def delete(self, name: str, outage_s: float = OUTAGE_S, version: str | None = None) -> None:
+    def delete(self, name: str, outage_s: float | None = None, version: str | None = None) -> None:
         """Deletes a TFJob, which is gone only when its pods are.
 
         Args:
             name: the TFJob's; a gone one is no error.
-            outage_s: how long the API server may be away.
+            outage_s: how long the API server may be away; None: as long as usual.
             version: the resource version that it must still have; None for any.
 
         Raises:
             UserError: it may not be deleted, was changed since that version, or the API server was away.
         """
         body = {} if version is None else {"body": {"preconditions": {"resourceVersion": version}}}
-        with self._refusing("delete TFJobs"):
+        with refusing("delete TFJobs"):
             try:
-                self._ask(
+                ask(
                     self._custom.delete_namespaced_custom_object, outage_s,
                     **self._kind, name=name, propagation_policy="Foreground", **body,
                 )  # fmt: skip
@@ -148,16 +142,14 @@ class Cluster:
         """
         wanted = {"job_name": job, **labels}
         selector = ",".join(f"{LABEL}{name.replace('_', '-')}={value}" for name, value in wanted.items())
-        found = self._read(
-            "list pods", self._core.list_namespaced_pod, namespace=self.namespace, label_selector=selector
-        )
+        found = read("list pods", self._core.list_namespaced_pod, namespace=self.namespace, label_selector=selector)
         return found["items"] if found else []
 
     def warnings(self, job: str) -> list[str]:
         """What was recorded as going wrong with a TFJob, the oldest first; empty where that may not be read."""
         selector = f"involvedObject.name={job},type=Warning"
         with contextlib.suppress(UserError):
-            events = self._read(
+            events = read(
                 "list events", self._core.list_namespaced_event, namespace=self.namespace, field_selector=selector
             )
             items = sorted(events["items"] if events else [], key=lambda event: event.get("lastTimestamp") or "")
@@ -197,43 +189,9 @@ class Cluster:
 
     def last_words(self, pod: str) -> str:
         """The last line of a pod's log that is not blank; empty where there is none, or it cannot be had."""
-        read = _whole(self._core.read_namespaced_pod_log)
+        log = whole(self._core.read_namespaced_pod_log)
         options = {"container": CONTAINER, "tail_lines": TAIL_LINES}
         with contextlib.suppress(ApiException, UserError):
-            text = self._ask(read, name=pod, namespace=self.namespace, **options).decode("utf-8", errors="replace")
+            text = ask(log, name=pod, namespace=self.namespace, **options).decode("utf-8", errors="replace")
             return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
         return ""
-
-    def _read(self, doing: str, call: Callable[..., Any], **arguments: Any) -> Object | None:
-        """An object as it is in the answer: the client's own classes leave out what they do not know."""
-        with self._refusing(doing):
-            try:
-                found: Object = json.loads(self._ask(_whole(call), **arguments))
-            except ApiException as error:
-                if error.status == 404:
-                    return None
-                raise
-        return found
-
-    def _ask(self, call: Callable[..., Any], outage_s: float | None = None, /, **arguments: Any) -> Any:
-        return patience.ask(
-            lambda: call(**arguments, _request_timeout=TIMEOUT_S),
-            SERVER, (ApiException, HTTPError), passes, message, OUTAGE_S if outage_s is None else outage_s,
-        )  # fmt: skip
-
-    @contextlib.contextmanager
-    def _refusing(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except ApiException as error:
-            raise refused(doing, error) from None
-
-
-def _whole(call: Callable[..., Any]) -> Callable[..., bytes]:
-    """A call that gives the bytes of its answer."""
-
-    def read(**arguments: Any) -> bytes:
-        content: bytes = call(**arguments, _preload_content=False).data
-        return content
-
-    return read

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from components import artifacts
+from components.learning.mirror import PROGRESS
 from components.learning.variables import State
 
 log = logging.getLogger(__name__)
-PROGRESS = "progress.json"
 FORMAT = 1
 """Of what a progress holds; another one is not read."""
 

@@ -4,18 +4,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from components.config import MODEL_FILE, ModelConfig, json_schema, load
+from components.config import ModelConfig, json_schema
 from components.errors import UserError
+from components.orchestration.beside import work_address
+from components.orchestration.cluster_commands import add_schedule, add_submit
+from components.orchestration.draw import Draw
+from components.orchestration.options import add_lock, add_model, check_date, load_model
+from components.storage.atomic import write_bytes
 
-Draw = Callable[[ModelConfig, str], Any]
-DEFAULT_WORK = ".evergreen"
 INTERRUPTED = 130
 
 
@@ -50,78 +51,95 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_compile(commands)
+    add_submit(commands)
+    add_schedule(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of model.yaml")
     schema.set_defaults(command=_schema, debug=False)
     return parser
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", type=Path, metavar="MODEL", help=f"folder of a model, with a {MODEL_FILE} in it")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override a key of model.yaml"
-    )
-    command.add_argument("--work", default=DEFAULT_WORK, help="work directory (default: %(default)s)")
-    command.add_argument("--debug", action="store_true", help="show tracebacks and, after a run, its log")
-
-
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="retrain one model once, on this machine, when it pays")
-    _add_model(run)
+    add_model(run)
     run.add_argument("--until", default="", metavar="DATE", help="use only data up to this day (YYYY-MM-DD)")
     run.add_argument("--force", action="store_true", help="retrain even when nothing is new")
     run.add_argument(
         "--no-cache", action="store_true", help="use no result of an earlier run, and keep none for later ones"
     )
+    _add_containers(run)
     run.set_defaults(command=_run)
+
+
+def _add_containers(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "--runner",
+        choices=("subprocess", "docker"),
+        default="subprocess",
+        help="what steps run in: processes with this Python, or containers of the images that `make images` builds "
+        "(default: %(default)s)",
+    )
+    only = "with --runner docker: "
+    run.add_argument("--memory", type=float, metavar="GIB", help=f"{only}what one step may take (default: all)")
+    run.add_argument("--cpus", type=float, metavar="CORES", help=f"{only}what one step may take (default: all)")
+    run.add_argument(
+        "--network",
+        metavar="NAME",
+        help=f"{only}none, host or a network of the engine (default: host where the work directory or a source is a "
+        "URL, else none)",
+    )
 
 
 def _add_compile(commands: Any) -> None:
     compile_ = commands.add_parser("compile", help="write the pipeline as YAML for the Kubeflow Pipelines UI or SDK")
-    _add_model(compile_)
+    add_model(compile_, work=None)
     compile_.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write (.yaml)")
+    compile_.add_argument("--manifests", action="store_true", help="write Kubernetes resources, for kubectl and GitOps")
+    add_lock(compile_)
     compile_.set_defaults(command=_compile)
 
 
 def _run(arguments: argparse.Namespace, draw: Draw) -> int:
     from components.orchestration.retrain import retrain  # KFP's local runner is slow to import
 
-    _check_date(arguments.until)
-    config = _load(arguments)
-    work = Path(arguments.work).absolute()
+    check_date(arguments.until)
+    config = load_model(arguments)
+    work = work_address(arguments.work)
     parameters = {"until": arguments.until, "force": arguments.force, "work_uri": str(work)}
     pipeline = draw(config, str(work))
     cache = not arguments.no_cache
-    return 0 if retrain(pipeline, parameters, config.name, arguments.model, cache, arguments.debug) else 1
+    runner = _runner(arguments, config)
+    return 0 if retrain(pipeline, parameters, config.name, arguments.model, cache, arguments.debug, runner) else 1
+
+
+def _runner(arguments: argparse.Namespace, config: ModelConfig) -> Any:
+    if arguments.runner == "subprocess":
+        for option in ("memory", "cpus", "network"):
+            if getattr(arguments, option) is not None:
+                raise UserError(f"--{option} is for containers, but steps run in processes; add --runner docker")
+        return None
+    from components.orchestration.container_limits import Limits
+    from components.orchestration.containers import Containers  # its packages are not needed without
+    from components.orchestration.mounts import Folders
+
+    addresses = (arguments.work, config.ingest.source, config.predict.source or "")
+    network = arguments.network or ("host" if any("://" in address for address in addresses) else "none")
+    return Containers(Folders.of(config), Limits(network, arguments.memory, arguments.cpus))
 
 
 def _compile(arguments: argparse.Namespace, draw: Draw) -> int:
-    from kfp import compiler
+    from components.orchestration.compile import compile_pipeline, notes  # KFP is slow to import
 
     if arguments.output.suffix not in (".yaml", ".yml"):
         raise UserError(f"{arguments.output} must end in .yaml; give such a name with -o")
-    config = _load(arguments)
-    pipeline = draw(config, arguments.work)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(pipeline, str(arguments.output))
-    console = Console()
-    console.print(f"wrote {arguments.output}", markup=False, highlight=False)
-    for key, place in (("ingest.source", config.ingest.source), ("work_uri (--work)", arguments.work)):
-        if "://" not in place and not place.startswith("{work}"):
-            console.print(f"note: {key} is {place}, a path; a cluster needs one that its pods have, or a URL")
+    config = load_model(arguments)
+    compiled = compile_pipeline(draw, config, arguments.work, arguments.images_lock)
+    text = compiled.manifests(config.cluster.namespace) if arguments.manifests else compiled.yaml
+    write_bytes(arguments.output, text.encode())
+    console = Console(soft_wrap=True)
+    console.print(f"wrote {arguments.output}: {compiled.version}", markup=False, highlight=False)
+    for note in notes(config, compiled, arguments.images_lock):
+        console.print(f"note: {note}", markup=False, highlight=False)
     return 0
-
-
-def _load(arguments: argparse.Namespace) -> ModelConfig:
-    if not arguments.work:
-        raise UserError('--work is ""; give a folder')
-    return load(arguments.model, tuple(arguments.set))
-
-
-def _check_date(until: str) -> None:
-    try:
-        _ = until and date.fromisoformat(until)
-    except ValueError:
-        raise UserError(f"--until is {until}; it must be a date like 2013-09-30") from None
 
 
 def _schema(_arguments: argparse.Namespace, _draw: Draw) -> int:

@@ -1,10 +1,10 @@
 """The image of each step, tagged by the content hash of what it carries.
 
 The hash covers the step's modules, every module of `components` that these import, directly or not, and the image's
-requirements. It stands in the image's name on a cluster and in local runs alike. KFP's cache key holds that name, and
-the text of component.py as part of the command, in both places: a step whose code changed misses the cache. What it
-makes anew has another artifact id (locally: another path), so that the steps after it miss as well; a step that comes
-from the cache hands on the very artifacts of the run that made them, so that the others hit.
+Dockerfile and requirements. It stands in the image's name on a cluster and in local runs alike. KFP's cache key holds
+that name, and the text of component.py as part of the command, in both places: a step whose code changed misses the
+cache. What it makes anew has another artifact id (locally: another path), so that the steps after it miss as well; a
+step that comes from the cache hands on the very artifacts of the run that made them, so that the others hit.
 """
 
 import ast
@@ -14,10 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "components"
+BUILD_FILES = ("Dockerfile", "requirements.txt")
 STARTED = {"rehearse": "serve"}
 """Rooms whose programs a step starts in processes of their own: its image carries them, though it imports them not."""
-LOADED = {"finish": ("storage/bucket.py",), "cleanup": ("storage/bucket.py",)}
-"""Modules that a room's code loads by name: the images of those that do not need them stay small."""
+LOADED = ("storage/bucket.py",)
+"""Modules that code loads by name, where a work directory is a bucket: every image carries them."""
 
 
 def image(step: str) -> str:
@@ -40,20 +41,20 @@ def content_hash(step: str) -> str:
 
 
 def carried_files(step: str) -> list[Path]:
-    """The files that a step's image carries: its code, the code that it imports, data beside it, its requirements.
+    """The files that a step's image is made of: its code, the code that it imports, data beside it, its Dockerfile.
 
     `component.py` is left out: KFP compiles its text into the task.
     """
     rooms = [step, STARTED[step]] if step in STARTED else [step]
     carried: set[Path] = set()
     waiting = {path for room in rooms for path in (ROOT / PACKAGE / room).rglob("*.py") if path.name != "component.py"}
-    waiting |= {ROOT / PACKAGE / name for name in LOADED.get(step, ())}
+    waiting |= {ROOT / PACKAGE / name for name in LOADED}
     while waiting:
         carried |= waiting
         waiting = {imported for path in waiting for imported in imported_files(path)} - carried
     beside = {path for folder in {path.parent for path in carried} for path in folder.iterdir() if _is_data(path)}
-    requirements = ROOT / "containers" / step / "requirements.txt"
-    return sorted(carried | beside | ({requirements} if requirements.exists() else set()))
+    made_of = {ROOT / "containers" / step / name for name in BUILD_FILES}
+    return sorted(carried | beside | {path for path in made_of if path.exists()})
 
 
 def _is_data(path: Path) -> bool:

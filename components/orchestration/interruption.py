@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -11,13 +11,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def ends_children() -> Iterator[None]:
-    """While the block runs, SIGINT and SIGTERM end this process's children and raise KeyboardInterrupt.
+def interruptible(end_tasks: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM end the run's tasks and raise KeyboardInterrupt.
 
     KFP waits for the task at work: a run that is told to end, by Ctrl-C, `timeout` or a service manager, would leave
     that task behind, or wait for it.
     """
-    before = {number: signal.signal(number, _end) for number in SIGNALS}
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        end_tasks()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         yield
     finally:
@@ -25,11 +30,11 @@ def ends_children() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
+def end_children() -> None:
+    """Tells this process's children and theirs to end."""
     for process in _descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGTERM)
-    raise KeyboardInterrupt
 
 
 def _descendants(process: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Shows a run's progress from the records that its steps write."""
 
+import contextlib
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -10,15 +10,19 @@ from rich.markup import escape
 
 from components.artifacts import Record, read_records
 from components.report.terminal import step_line
+from components.storage.address import Address, is_local
 
 POLL_S = 0.2
+BUCKET_POLL_S = 2.0
+"""A look at a bucket is some requests."""
 
 
 class Progress:
     """Prints a line for each step that ends, and the step that is at work, while the block runs."""
 
-    def __init__(self, folder: Path, run: str, console: Console) -> None:
+    def __init__(self, folder: Address, run: str, console: Console) -> None:
         self._folder, self._run, self._console = folder, run, console
+        self._poll_s = POLL_S if is_local(folder) else BUCKET_POLL_S
         self._shown: set[str] = set()
         self._stop = threading.Event()
         self._status = console.status("starting")
@@ -38,11 +42,14 @@ class Progress:
         self._show()
 
     def _watch(self) -> None:
-        while not self._stop.wait(POLL_S):
+        while not self._stop.wait(self._poll_s):
             self._show()
 
     def _show(self) -> None:
-        records = read_records(self._folder)
+        with contextlib.suppress(OSError):  # a bucket that cannot be reached; the next look may find it again
+            self._show_records(read_records(self._folder))
+
+    def _show_records(self, records: dict[str, Record]) -> None:
         for key, record in sorted(records.items(), key=lambda item: item[1].started_s):
             if record.status != "running" and key not in self._shown:
                 self._shown.add(key)

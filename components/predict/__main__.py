@@ -21,7 +21,7 @@ from components.predict.predict import Outcome, make_job, run
 from components.predict.progress import shown
 from components.predict.score import BAD
 from components.schema import parse
-from components.store import ModelStore, Version
+from components.store import ModelStore, Version, on_disk
 
 DEFAULT_WORK = ".evergreen"
 INTERRUPTED = 130
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL", help="folder of a model, with a model.yaml in it, or a model's name")
     parser.add_argument("--input", required=True, metavar="FILES", help="CSV or Parquet: path or URL, with wildcards")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the predictions")
-    parser.add_argument("--work", type=Path, default=Path(DEFAULT_WORK), help="work directory (default: %(default)s)")
+    parser.add_argument("--work", default=DEFAULT_WORK, help="work directory, or s3://bucket/prefix (%(default)s)")
     parser.add_argument("--version", type=int, metavar="N", help="a version of the store (default: that in service)")
     parser.add_argument("--columns", metavar="A,B", help="columns to repeat in the output (default: predict.columns)")
     parser.add_argument("--max-bad-rows", type=float, metavar="SHARE", help="share of a file that may be unreadable")
@@ -73,11 +73,12 @@ def _predict(options: argparse.Namespace, console: Console) -> int:
     name, section = _model(options.model)
     store = ModelStore(options.work, name)
     version = store.version(options.version) if options.version is not None else _in_service(store, options.work)
-    if section is None:
-        section = _section(version.path / artifacts.MODEL_YAML)
-    config = parse(Predict, json.dumps({**section, **_given(options)}, default=str))
     with store.holding(version):
-        job = make_job(name, version, options.input.replace("{work}", str(options.work)), config)
+        copy = Version(version.number, on_disk(version.location))
+        if section is None:
+            section = _section(copy.path / artifacts.MODEL_YAML)
+        config = parse(Predict, json.dumps({**section, **_given(options)}, default=str))
+        job = make_job(name, copy, options.input.replace("{work}", str(options.work)), config)
         console.print(f"{name} version {version.number}: {job.rows:,} rows of {len(job.inputs)} files", highlight=False)
         outcome = run(job, output, config, lambda job, folder: shown(job, folder, console))
     Console().print(_table(job, outcome))
@@ -113,10 +114,10 @@ def _section(path: Path) -> dict[str, Any]:
     return section
 
 
-def _in_service(store: ModelStore, work: Path) -> Version:
+def _in_service(store: ModelStore, work: str) -> Version:
     version = store.pointed("serving")
     if version is None:
-        known = ", ".join(sorted(path.name for path in (work / "models").glob("*") if path.is_dir())) or "none"
+        known = ", ".join(name for name in store.storage.names("models") if not name.startswith(".")) or "none"
         raise UserError(f"no version of {store.name} is in service in {work}; models there: {known}")
     return version
 

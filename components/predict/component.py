@@ -5,10 +5,8 @@ from components.orchestration.step import uncached_step
 
 @uncached_step
 def predict(config: str, version: str, name: str, work: str):
-    from pathlib import Path
-
     from components.predict.config import PredictConfig
     from components.predict.predict import predict
     from components.schema import parse
 
-    predict(Path(version), parse(PredictConfig, config), name, Path(work))
+    predict(version, parse(PredictConfig, config), name, work)

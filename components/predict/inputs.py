@@ -49,7 +49,7 @@ class Input:
         """
         with refused(self.path):
             if self.modified_ns is None:
-                return _remote_state(self.path, again=True) != (self.bytes, self.digest)
+                return _remote_state(self.path) != (self.bytes, self.digest)
             if not Path(self.path).exists():
                 return True
             state = Path(self.path).stat()
@@ -130,11 +130,10 @@ def _read_local(path: str) -> Input:
     return Input(path, size, digest.hexdigest(), modified_ns)
 
 
-def _remote_state(url: str, again: bool = False) -> tuple[int, str]:
-    """Size, and what tells a version; `again` asks the store even if it was asked before."""
+def _remote_state(url: str) -> tuple[int, str]:
+    """Size, and what tells a version; the store is asked in any case, because a listing tells otherwise of a file."""
     import fsspec
 
     filesystem, path = fsspec.core.url_to_fs(url)
-    if again:
-        filesystem.invalidate_cache()
+    filesystem.invalidate_cache()
     return int(filesystem.size(path)), str(filesystem.ukey(path))

@@ -29,8 +29,11 @@ from components.predict.cores import cores
 from components.predict.files import writable
 from components.predict.inputs import find
 from components.predict.job import Job, plan
+from components.predict.output import brought
 from components.predict.score import BAD, ERRORS, Counts, read_counts
-from components.store import Version
+from components.storage.address import Address, joined
+from components.storage.open import open_storage
+from components.store import Version, on_disk
 
 MANIFEST, SUMMARY, LATEST = "_manifest.json", "_summary.json", "latest.json"
 log = logging.getLogger(__name__)
@@ -58,14 +61,14 @@ class Outcome:
     """Path → columns that the file has not and that counted as missing."""
 
 
-def predict(version: Path, config: PredictConfig, name: str, work: Path) -> None:
+def predict(version: Address, config: PredictConfig, name: str, work: Address) -> None:
     """Predicts what `predict.source` names, into a folder of its own for each version and each state of the rows.
 
     Record: {version, source, output, rows, bad, shards, skipped_shards, rows_per_s, bytes, seconds, absent}. Writes
     also `latest.json` beside that folder: {folder, version, rows}.
 
     Args:
-        version: the version's folder in the model store.
+        version: the version's address in the model store.
         config: what to predict, and where that goes.
         name: the model's name.
         work: the work directory.
@@ -74,17 +77,20 @@ def predict(version: Path, config: PredictConfig, name: str, work: Path) -> None
         UserError: the rows cannot be predicted, or too many of them are bad.
     """
     with artifacts.recorded("predict", work) as details:
-        number = int(artifacts.read_json(version / artifacts.LINEAGE)["version"])
+        folder = on_disk(version)
+        number = int(artifacts.read_json(folder / artifacts.LINEAGE)["version"])
         options = config.predict
         details.update(version=number, source=options.source)
         if options.source is None:
             raise UserError("predict.source is null; name the files whose rows are to be predicted")
-        job = make_job(name, Version(number, version), options.source.replace("{work}", str(work)), options)
-        output = Path(options.output.replace("{work}", str(work)).replace("{name}", name))
-        outcome = run(job, output / job.name, options)
+        job = make_job(name, Version(number, folder), options.source.replace("{work}", str(work)), options)
+        output = options.output.replace("{work}", str(work)).replace("{name}", name)
+        where = joined(output, job.name)
+        with brought(where, [MANIFEST, BAD], [SUMMARY]) as place:
+            outcome = run(job, place, options)
         latest = {"folder": job.name, "version": number, "rows": outcome.rows}
-        artifacts.write_json(output / LATEST, latest)
-        details.update(describe(outcome))
+        open_storage(output).write(LATEST, artifacts.json_bytes(latest))
+        details.update(describe(outcome), output=str(where))
 
 
 def make_job(name: str, version: Version, source: str, options: Predict) -> Job:

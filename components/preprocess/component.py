@@ -21,4 +21,4 @@ def preprocess(
     from components.preprocess.preprocess import preprocess
     from components.schema import parse
 
-    preprocess(Path(snapshot.path), Path(base.path), parse(PreprocessConfig, config), Path(work), Path(examples.path))
+    preprocess(Path(snapshot.path), Path(base.path), parse(PreprocessConfig, config), work, Path(examples.path))

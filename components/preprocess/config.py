@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from components.features.columns import Data
 from components.features.declared import Features
 from components.learning.config import Network, WideDeep
+from components.preprocess.runners import Engine
 from components.schema import Section
 
 DAYS = {"validation_days": 14, "heldout_days": 28}
@@ -12,8 +13,8 @@ SHARES = {"validation_share": 0.1, "heldout_share": 0.1}
 MOST_DAYS = 36_525
 
 
-class Preprocess(Section):
-    """Which rows are trained on, validated on and held out, and how examples are stored."""
+class Preprocess(Engine):
+    """Which rows are trained on, validated on and held out, how examples are stored, and which engine does it."""
 
     validation_days: int | None = Field(
         None, ge=0, le=MOST_DAYS, description="days before the held-out ones to validate on; needs data.time; null: 14"
@@ -54,6 +55,10 @@ class Preprocess(Section):
                 "their sum must be below 1"
             )
         return self
+
+    def without_engine(self) -> "Preprocess":
+        """What the examples depend on: the same section, as the direct runner takes it."""
+        return self.model_copy(update={name: field.default for name, field in Engine.model_fields.items()})
 
     @property
     def days(self) -> tuple[int, int]:

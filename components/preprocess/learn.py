@@ -1,14 +1,14 @@
 """Learns the features' constants from the training rows, on Apache Beam."""
 
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
 
 # isort: split
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
@@ -21,11 +21,12 @@ from components.features.declared import AnyFeature, Features
 from components.features.merge import NO_VOCABULARY, merge
 from components.features.transform import source_columns
 from components.preprocess.analysis import VOCABULARY, Analysis, Numbers
-from components.preprocess.beam_pipeline import beam_pipeline
+from components.preprocess.beam_pipeline import Workers
 from components.preprocess.drift import Drift
 from components.preprocess.drift_analysis import DriftAnalysis
 from components.preprocess.pieces import Piece
 from components.preprocess.record_batches import IS_NEW, RecordBatches
+from components.preprocess.same_code import check_code, code_digests
 
 FOUND = "found"
 Marked = tuple[Piece, bool]
@@ -34,25 +35,25 @@ Analyze = Callable[[RawTensors, tf.Tensor], dict[str, tf.Tensor]]
 """Raw columns and (batch,) bool, whether a row is new → what the analyzers of numbers find, (numbers,) float64."""
 
 
-def learn(pieces: Sequence[Piece], features: Features, data: Data, scratch: Path) -> Constants:
+def learn(pieces: Sequence[Piece], features: Features, data: Data, workers: Workers) -> Constants:
     """Learns what each feature needs from the rows in `pieces`, for a cold start.
 
     Args:
         pieces: the training rows.
         features: what to learn for.
         data: declares the columns.
-        scratch: an existing folder for temporary files.
+        workers: do the work.
     """
     learning = [feature for feature in features if feature.learns != "nothing"]
     analysis = Analysis(learning, data)
     batches = RecordBatches(source_columns(learning), data)
     marked = [(piece, True) for piece in pieces]
-    numbers, records = _run(analysis.analyze, analysis, batches, marked, scratch)
+    numbers, records = _run(analysis.analyze, analysis, batches, marked, workers)
     return _settled_all(features, analysis.constants(numbers, records), None)
 
 
 def learn_more(
-    new: Sequence[Piece], replayed: Sequence[Piece], features: Features, data: Data, known: Constants, scratch: Path
+    new: Sequence[Piece], replayed: Sequence[Piece], features: Features, data: Data, known: Constants, workers: Workers
 ) -> tuple[Constants, list[Drift]]:
     """Learns new tokens, for a warm start; the other constants stay those of the base, and their drift is measured.
 
@@ -62,7 +63,7 @@ def learn_more(
         features: what to learn for.
         data: declares the columns.
         known: the base's constants.
-        scratch: an existing folder for temporary files.
+        workers: do the work.
     """
     learning = [feature for feature in features if feature.learns != "nothing"]
     analysis = Analysis([feature for feature in learning if feature.learns == "vocabulary"], data)
@@ -73,7 +74,7 @@ def learn_more(
     def analyze(raw: RawTensors, is_new: tf.Tensor) -> dict[str, tf.Tensor]:
         return {**analysis.analyze(raw, is_new), **drift.analyze(raw, is_new)}
 
-    numbers, records = _run(analyze, analysis, batches, marked, scratch)
+    numbers, records = _run(analyze, analysis, batches, marked, workers)
     rows = sum(len(piece.rows) for piece in new)
     return _settled_all(features, analysis.constants(numbers, records), known), drift.drifts(numbers, rows)
 
@@ -91,20 +92,50 @@ def _settled(feature: AnyFeature, fresh: Learned, known: Constants | None) -> Le
 
 
 def _run(
-    analyze: Analyze, analysis: Analysis, batches: RecordBatches, pieces: Sequence[Marked], scratch: Path
+    analyze: Analyze, analysis: Analysis, batches: RecordBatches, pieces: Sequence[Marked], workers: Workers
 ) -> tuple[Numbers, list[bytes]]:
     """What the analyzers find: numbers, and the records of the vocabulary."""
     if not batches.aliases:
         return {}, []
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        found = f"{folder}/{FOUND}"
-        with tft_beam.Context(temp_dir=folder), beam_pipeline() as pipeline:
-            rows = pipeline | beam.Create(pieces) | beam.MapTuple(batches.read)
-            transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analyze, batches))
-            _ = transform_fn | tft_beam.WriteTransformFn(found)  # type: ignore[attr-defined]
-        output = tft.TFTransformOutput(found)
-        records = list(output.vocabulary_by_name(VOCABULARY)) if analysis.tokens else []
-        return _numbers(output, batches), records
+    shown = workers.files.show_pieces([piece for piece, _ in pieces])
+    marked = [(piece, is_new) for piece, (_, is_new) in zip(shown, pieces)]
+    # A warm start that turns cold learns twice.
+    folder = f"{workers.files.folder}/{uuid.uuid4().hex}"
+    found = f"{folder}/{FOUND}"
+    with tft_beam.Context(temp_dir=folder), workers.pipeline("learn") as pipeline:
+        analyze_pieces(pipeline, marked, batches, analyze, found)
+    output = tft.TFTransformOutput(found)
+    records = list(output.vocabulary_by_name(VOCABULARY)) if analysis.tokens else []
+    return _numbers(output, batches), records
+
+
+def analyze_pieces(
+    pipeline: beam.Pipeline, pieces: Sequence[Marked], batches: RecordBatches, analyze: Analyze, found: str
+) -> None:
+    """Draws the pipeline that reads rows and writes what the analyzers find, as a transform, into the folder `found`.
+
+    It stands in a `tft_beam.Context` with a folder for temporary files.
+    """
+    rows = pipeline | beam.Create(pieces) | beam.ParDo(ReadPiece(batches))
+    transform_fn = (rows, batches.adapter()) | tft_beam.AnalyzeDataset(_preprocessing_fn(analyze, batches))
+    _ = transform_fn | tft_beam.WriteTransformFn(found)  # type: ignore[attr-defined]
+
+
+class ReadPiece(beam.DoFn):
+    """Reads the rows of a piece as a record batch."""
+
+    def __init__(self, batches: RecordBatches) -> None:
+        super().__init__()
+        self._batches = batches
+        self._code = code_digests()
+
+    def setup(self) -> None:
+        """Refuses to run in a worker with other code."""
+        check_code(self._code)
+
+    def process(self, marked: Marked) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a piece, which the base has all seen or has not."""
+        yield self._batches.read(*marked)
 
 
 def _preprocessing_fn(analyze: Analyze, batches: RecordBatches) -> Callable[[RawTensors], dict[str, tf.Tensor]]:

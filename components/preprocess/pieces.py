@@ -1,12 +1,14 @@
 """Pieces of a snapshot, and which of them go into one shard."""
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 
 SHARD_BYTES = 2**27
 """Of the pixels in a shard, which is in memory a few times while it is written."""
@@ -23,8 +25,20 @@ class Piece:
 
     def read(self, names: Sequence[str]) -> pa.Table:
         """The rows, with the columns `names`."""
-        table = pq.ParquetFile(self.path).read_row_group(self.group, columns=list(names))
+        with _open_parquet(self.path) as file:
+            table = file.read_row_group(self.group, columns=list(names))
         return table if len(self.rows) == table.num_rows else table.take(self.rows)
+
+
+@contextlib.contextmanager
+def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """A file of a folder, which Arrow reads best itself, or of a bucket that Beam knows."""
+    if "://" not in path:
+        with pq.ParquetFile(path) as file:
+            yield file
+        return
+    with FileSystems.open(path) as opened, pq.ParquetFile(opened) as file:
+        yield file
 
 
 @dataclass(frozen=True)

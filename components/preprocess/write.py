@@ -1,6 +1,8 @@
 """Writes the examples: TFRecord shards and the raw held-out rows, on Apache Beam."""
 
+import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import components.learning.legacy_keras  # noqa: F401 - before TensorFlow
@@ -18,27 +20,31 @@ from components.features.columns import Data
 from components.features.declared import Features
 from components.features.labels import label_numbers
 from components.features.transform import source_columns
-from components.preprocess.beam_pipeline import beam_pipeline
+from components.preprocess.beam_pipeline import Workers
 from components.preprocess.pieces import Piece, Shard
+from components.preprocess.same_code import check_code, code_digests
 
 ROW_GROUP_ROWS = 16_384
 GZIP_LEVEL = 1
 """The fastest: a third larger than level 6, in a third of the time."""
 
 
-def write_shards(shards: Sequence[Shard], graph: Path, features: Features, data: Data, folder: Path) -> None:
-    """Writes one gzip TFRecord file for each shard; memory holds one shard's examples at a time.
+def write_shards(shards: Sequence[Shard], graph: Path, features: Features, data: Data, workers: Workers) -> None:
+    """Writes one gzip TFRecord file for each shard; a worker's memory holds one shard's examples at a time.
 
     Args:
         shards: what to write.
         graph: the SavedModel of the transform.
         features: declare which columns it reads.
         data: declares the columns.
-        folder: where the files go.
+        workers: do the work, and put the files into the artifact.
     """
-    with beam_pipeline() as pipeline:
-        writer = WriteShard(str(graph), source_columns(features), data, str(folder))
-        _ = pipeline | beam.Create(shards) | beam.ParDo(writer)
+    files = workers.files
+    shown = [replace(shard, pieces=tuple(files.show_pieces(shard.pieces))) for shard in shards]
+    writer = WriteShard(files.show_graph(graph), source_columns(features), data, files.shards)
+    with workers.pipeline("write") as pipeline:
+        _ = pipeline | beam.Create(shown) | beam.ParDo(writer)
+    files.take(shards)
 
 
 class WriteShard(beam.DoFn):
@@ -50,9 +56,11 @@ class WriteShard(beam.DoFn):
         self._columns = columns
         self._data = data
         self._folder = folder
+        self._code = code_digests()
 
     def setup(self) -> None:
-        """Loads the transform graph."""
+        """Loads the transform graph; refuses to run in a worker with other code."""
+        check_code(self._code)
         self._transform = tf.saved_model.load(self._graph).transform
 
     def process(self, shard: Shard) -> Iterator[str]:
@@ -60,7 +68,7 @@ class WriteShard(beam.DoFn):
         pieces = [self._examples(piece) for piece in shard.pieces]
         order = np.random.default_rng(shard.seed).permutation(shard.rows)
         columns = {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
-        write_records(Path(self._folder) / shard.name, RecordBatchToExamples(_record_batch(columns)))
+        write_records(f"{self._folder}/{shard.name}", RecordBatchToExamples(_record_batch(columns)))
         yield shard.name
 
     def _examples(self, piece: Piece) -> dict[str, np.ndarray]:
@@ -70,14 +78,20 @@ class WriteShard(beam.DoFn):
         return {**{name: values.numpy() for name, values in packed.items()}, "label": labels[:, None]}
 
 
-def write_records(path: Path, records: Sequence[bytes]) -> None:
-    """Writes a gzip TFRecord file atomically."""
-    beside = path.with_name(f".{path.name}.tmp")
+def write_records(path: str, records: Sequence[bytes]) -> None:
+    """Writes a gzip TFRecord file atomically, though another worker may be writing the same.
+
+    Args:
+        path: the file, in a folder or in a bucket that TensorFlow knows.
+        records: what it holds.
+    """
+    folder, _, name = path.rpartition("/")
+    beside = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)
-    with tf.io.TFRecordWriter(str(beside), options) as writer:
+    with tf.io.TFRecordWriter(beside, options) as writer:
         for record in records:
             writer.write(record)
-    beside.replace(path)
+    tf.io.gfile.rename(beside, path, overwrite=True)
 
 
 def write_rows(pieces: Sequence[Piece], schema: pa.Schema, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.artifacts import Question
 from components.rehearse.config import Rehearse
-from components.rehearse.questions import Question
 from components.rehearse.replay import Answer, Replay
 
 SHOWN_CHARACTERS = 200

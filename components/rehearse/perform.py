@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.artifacts import Question
 from components.rehearse.config import Rehearse
 from components.rehearse.judge import Check, Figures, check
-from components.rehearse.questions import Question, messages
+from components.rehearse.questions import messages
 from components.rehearse.replay import Replay, replay
 from components.serve.launch import ServerProcess
 

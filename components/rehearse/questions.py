@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from components import artifacts
+from components.artifacts import Question
 from components.errors import UserError
 from components.features.arrow import dense
 from components.features.instances import fitting, to_instances
 from components.features.rows import from_rows
 from components.predictor.predictor import Predictor
 from components.rehearse.replay import post
+from components.storage.address import Address
 
-
-@dataclass(frozen=True)
-class Question:
-    """One instance with the answer that it must get."""
-
-    name: str
-    """What it is called in a sentence."""
-    instance: Mapping[str, Any]
-    expected: float | list[float]
-    source: str
-    """Who says so, in half a sentence."""
+HANDED_ON = 256
+HANDED_ON_BYTES = 4 << 20
 
 
 def messages(groups: Sequence[Sequence[Question]], url: str) -> list[bytes]:
@@ -63,7 +55,7 @@ def held_out(chosen: Path, examples: Path, predictor: Predictor, most: int) -> l
     return _questions("held-out row", to_instances(dense(rows, data, names), data), expected, "evaluate predicted")
 
 
-def recorded(work: Path, name: str, predictor: Predictor, most: int) -> tuple[list[Question], list[str]]:
+def recorded(work: Address, name: str, predictor: Predictor, most: int) -> tuple[list[Question], list[str]]:
     """The newest requests that the server logged, and what the artifact itself predicts of them.
 
     Args:
@@ -85,6 +77,25 @@ def recorded(work: Path, name: str, predictor: Predictor, most: int) -> tuple[li
     misfits += ["the model has no finite answer"] * int((~finite).sum())
     kept = list(itertools.compress(instances, finite))
     return _questions("recorded request", kept, expected[finite], "the artifact itself predicts"), misfits
+
+
+def handed_on(logged: Sequence[Question], rows: Sequence[Question]) -> list[Question]:
+    """Those that the version carries, so that whoever puts it into service can ask them: few, and of both kinds.
+
+    Args:
+        logged: recorded requests, the newest last.
+        rows: held-out rows.
+
+    Returns:
+        256 at most, half of them recorded requests where there are so many, and 4 MiB at most; none without a finite
+        answer, which JSON cannot hold and no server can give.
+    """
+    newest = logged[-HANDED_ON // 2 :]
+    chosen = [
+        question for question in [*newest, *rows[: HANDED_ON - len(newest)]] if np.isfinite(question.expected).all()
+    ]
+    sizes = itertools.accumulate(len(json.dumps(question.instance)) for question in chosen)
+    return [question for question, size in zip(chosen, sizes) if size <= HANDED_ON_BYTES]
 
 
 def _questions(noun: str, instances: Sequence[Mapping[str, Any]], expected: np.ndarray, source: str) -> list[Question]:

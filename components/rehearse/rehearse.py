@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components import artifacts
+from components.artifacts import Question
 from components.errors import UserError
 from components.predictor.predictor import Predictor
 from components.rehearse.config import Rehearse, RehearseConfig
 from components.rehearse.judge import Figures, broken_limits
 from components.rehearse.perform import Performance, perform
-from components.rehearse.questions import Question, held_out, recorded
+from components.rehearse.questions import handed_on, held_out, recorded
 from components.serve.launch import START_S, ServerProcess
+from components.storage.address import Address, joined
+from components.storage.fetched import kept_at
 
 Decision = Literal["fit", "unfit"]
 SERVER_LOG = "rehearse-server.log"
 NO_LIMIT_S = 600.0
 
 
-def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Path) -> Decision:
+def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Address, output: Path) -> Decision:
     """Decides whether the server can bear the chosen variant.
 
     The server runs in its own process and is asked over HTTP. A variant that cannot be loaded, a server that dies or
@@ -37,6 +40,7 @@ def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Path) -
         examples: the artifact of preprocess, with `heldout.parquet`.
         config: the model's name and the limits.
         work: the work directory, with the log of requests where there is one.
+        output: folder for `recorded_requests.json`, which deploy puts into the version.
 
     Raises:
         UserError: evaluate's predictions are missing or damaged, so that nothing can be compared.
@@ -44,7 +48,8 @@ def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Path) -
     limits = config.rehearse
     with artifacts.recorded("rehearse", work, [chosen, examples]) as details:
         details.update(rows=0, recorded=0, unfit_recorded=0, unfit_example=None, limits=_limits(limits))
-        performance = _performance(chosen, examples, config, work, details)
+        artifacts.write_questions(output, ())  # KFP wants an output of a variant that cannot be loaded too
+        performance = _performance(chosen, examples, config, work, output, details)
         failures = performance.failures + broken_limits(performance.figures, limits)
         decision: Decision = "unfit" if failures else "fit"
         details.update(asdict(performance.figures), largest_difference=performance.largest_difference)
@@ -53,17 +58,22 @@ def rehearse(chosen: Path, examples: Path, config: RehearseConfig, work: Path) -
 
 
 def _performance(
-    chosen: Path, examples: Path, config: RehearseConfig, work: Path, details: dict[str, Any]
+    chosen: Path, examples: Path, config: RehearseConfig, work: Address, output: Path, details: dict[str, Any]
 ) -> Performance:
     serving = chosen / artifacts.SERVING
     try:
         predictor = Predictor.load(serving)
     except UserError as error:
         return Performance(Figures(), [str(error)])
-    questions, rows = _questions(chosen, examples, config, work, predictor, details)
-    log = artifacts.run_folder(work, artifacts.run_name()) / SERVER_LOG
-    details.update(server_log=str(log))
-    with tempfile.TemporaryDirectory() as folder:
+    logged, rows = _questions(chosen, examples, config, work, predictor, details)
+    artifacts.write_questions(output, handed_on(logged, rows))
+    most = config.rehearse.requests
+    # Held-out rows are repeated where there are fewer than `requests`.
+    questions = [*logged, *itertools.islice(itertools.cycle(rows), max(len(rows), most - len(logged)))]
+    told = artifacts.run_folder(work, artifacts.run_name())
+    details.update(server_log=str(joined(told, SERVER_LOG)))
+    with tempfile.TemporaryDirectory() as folder, kept_at(told, Path(folder) / "told") as logs:
+        log = logs / SERVER_LOG
         _stage(serving, Path(folder))
         try:
             with ServerProcess(["--folder", f"{config.name}={folder}"], log, _patience_s(config.rehearse)) as server:
@@ -85,15 +95,15 @@ def _stage(serving: Path, folder: Path) -> None:
 
 
 def _questions(
-    chosen: Path, examples: Path, config: RehearseConfig, work: Path, predictor: Predictor, details: dict[str, Any]
+    chosen: Path, examples: Path, config: RehearseConfig, work: Address, predictor: Predictor, details: dict[str, Any]
 ) -> tuple[list[Question], list[Question]]:
-    """All questions, held-out rows repeated where there are fewer than `requests`; and the held-out rows alone."""
+    """The recorded requests, and the held-out rows."""
     most = config.rehearse.requests
     rows = held_out(chosen, examples, predictor, most)
     logged, misfits = recorded(work, config.name, predictor, most)
     details.update(rows=len(rows), recorded=len(logged), unfit_recorded=len(misfits))
     details.update(unfit_example=misfits[0] if misfits else None)
-    return [*logged, *itertools.islice(itertools.cycle(rows), max(len(rows), most - len(logged)))], rows
+    return logged, rows
 
 
 def _limits(limits: Rehearse) -> dict[str, float | None]:

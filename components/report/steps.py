@@ -233,7 +233,9 @@ def _predict(record: Record) -> str:
 
 def _deploy(record: Record) -> str:
     version, pointer = fields.text(record.details, "version"), fields.text(record.details, "pointer")
-    return f"version {version}" + (f" is {pointer}" if pointer else "") if version else ""
+    service = fields.text(record.details, "inference_service")
+    where = f" on {service}" if service and pointer else ""
+    return f"version {version}" + (f" is {pointer}{where}" if pointer else "") if version else ""
 
 
 def _finish(record: Record) -> str:

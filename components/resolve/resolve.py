@@ -8,17 +8,19 @@ from typing import NamedTuple
 from components import artifacts
 from components.cleanup.generation import generation
 from components.resolve.config import ResolveConfig
-from components.store import CHECKSUMS, ModelStore, Version, file_digest, verify
+from components.storage.address import Address, is_local, joined, name_of
+from components.storage.fetched import imports_paths
+from components.store import ModelStore, Version, on_disk, verify
+from components.store.copies import EMPTY, checksums_digest
 
 log = logging.getLogger(__name__)
-EMPTY = "empty"
 
 
 class Resolved(NamedTuple):
-    """What a run starts from. The folders always exist; the permanent empty one stands for "no model yet"."""
+    """What a run starts from: addresses of versions; that of the permanent empty folder stands for "no model yet"."""
 
     base: str
-    """The version to start training from."""
+    """The version to start training from; in a run on this machine a copy, where it lies in a bucket."""
     serving: str
     """The version in service."""
     base_digest: str
@@ -27,13 +29,13 @@ class Resolved(NamedTuple):
     """Part of every cached task's inputs: results of an older generation are never found again."""
 
 
-def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
+def resolve(config: ResolveConfig, work: Address, snapshot: Address) -> Resolved:
     """Reads the model store.
 
     Args:
         config: the model's name, where to start, how long results may be reused.
         work: the work directory.
-        snapshot: the snapshot's folder.
+        snapshot: the snapshot's folder; only its name matters.
 
     Raises:
         UserError: the version to start from is damaged, or a pointer's file is.
@@ -55,25 +57,31 @@ def resolve(config: ResolveConfig, work: Path, snapshot: Path) -> Resolved:
             days=config.retention.days,
             trained_until=base and base.lineage["trained_until"],
         )
-        digest = file_digest(base.path / CHECKSUMS) if base else ""
-        return Resolved(_folder(base, work), _folder(serving, work), digest, str(current))
+        digest = checksums_digest(base) if base else ""
+        return Resolved(_handed_on(_address(base, work)), str(_address(serving, work)), digest, str(current))
 
 
-def _base(store: ModelStore, serving: Version | None, snapshot: Path) -> Version | None:
+def _base(store: ModelStore, serving: Version | None, snapshot: Address) -> Version | None:
     """The version in service, which is known to be good.
 
     Where that was made from this very snapshot, it is the base that it had itself: otherwise a repeated run would start
     from its own result and miss its cache. Where that base is gone, missing the cache is better than a cold start.
     """
-    if serving is None or serving.lineage["snapshot"] != snapshot.name:
+    if serving is None or serving.lineage["snapshot"] != name_of(snapshot):
         return serving
     number = serving.lineage["base"]
     return None if number is None else store.find(number) or serving
 
 
-def _folder(version: Version | None, work: Path) -> str:
+def _address(version: Version | None, work: Address) -> Address:
     if version is not None:
-        return str(version.path)
-    empty = work / EMPTY
-    empty.mkdir(parents=True, exist_ok=True)
-    return str(empty)
+        return version.location
+    empty = joined(work, EMPTY)
+    if is_local(empty):  # in a bucket there are no empty folders
+        Path(empty).mkdir(parents=True, exist_ok=True)
+    return empty
+
+
+def _handed_on(address: Address) -> str:
+    """As KFP's importer can read it."""
+    return str(on_disk(address) if imports_paths() else address)

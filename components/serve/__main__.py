@@ -25,8 +25,10 @@ from components.serve.routes import Routes
 from components.serve.served_model import Source
 from components.serve.server import handle_signals, listen, serve_until_stopped
 from components.serve.welcome import welcome
+from components.storage.address import Address, is_local
 
 DEFAULT = Limits()
+POLL_S, BUCKET_POLL_S = 1.0, 15.0
 SWITCH_INTERVAL_S = 0.0005
 """While a thread loads or predicts, the event loop waits so long for its turn; Python's own 5 ms would be seen."""
 
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         return _run(_serve(options))
-    except UserError as error:
+    except (UserError, OSError) as error:
         if options.debug:
             raise
         print(error, file=sys.stderr)
@@ -66,7 +68,7 @@ async def _serve(options: argparse.Namespace) -> int:
         handle_signals(lambda number: _stop(number, routes, app, limits, stopping))
         if options.until_stdin_ends:
             _stop_when_stdin_ends(stopping)
-        following = asyncio.ensure_future(fleet.follow(options.poll_s))
+        following = asyncio.ensure_future(fleet.follow(options.poll_s or _poll_s(options.work)))
         await serve_until_stopped(app, listener, limits, stopping, lambda: _say_ready(routes, listener, fleet))
         following.cancel()
     finally:
@@ -104,10 +106,21 @@ def _fleet(options: argparse.Namespace, limits: Limits) -> Fleet:
         raise UserError("nothing is to be served; give --work or --folder")
     if options.model and options.work is None:
         raise UserError("--model names models of a store; give its --work too")
-    if options.work is not None and not options.work.is_dir():
-        raise UserError(f"{options.work} is not a folder; give the work directory of the runs")
-    logs = options.requests or (log_folder(options.work) if options.work else None)
-    return Fleet(options.work, options.model, [_source(text) for text in options.folder], logs, limits)
+    work = options.work
+    if isinstance(work, Path) and not work.is_dir():
+        raise UserError(f"{work} is not a folder; give the work directory of the runs")
+    logs = options.requests or (log_folder(work) if work else None)
+    return Fleet(work, options.model, [_source(text) for text in options.folder], logs, limits)
+
+
+def _address(text: str) -> Address:
+    """The value of a flag: a path, or an URL."""
+    return Path(text) if is_local(text) else text.rstrip("/")
+
+
+def _poll_s(work: Address | None) -> float:
+    """A look at a bucket costs some requests."""
+    return BUCKET_POLL_S if work is not None and not is_local(work) else POLL_S
 
 
 def _source(text: str) -> Source:
@@ -151,13 +164,13 @@ def _count(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m components.serve", description="Answers predictions over HTTP.")
     add = parser.add_argument
-    add("--work", type=Path, help="work directory whose models in service are served and followed")
+    add("--work", type=_address, help="work directory, or s3://bucket/prefix, whose models in service are followed")
     add("--model", action="append", default=[], metavar="NAME", help="only this model of it; may be repeated")
     add("--folder", action="append", default=[], metavar="NAME=PATH", help="a version's folder to serve under a name")
-    add("--requests", type=Path, help="where sampled requests are logged (default: requests/ in the work directory)")
+    add("--requests", type=_address, help="where sampled requests are logged (default: requests/ in --work)")
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8080, help="port to listen on; 0: any free one (%(default)s)")
-    add("--poll-s", type=_seconds, default=1.0, help="seconds between looks for new versions (%(default)s)")
+    add("--poll-s", type=_seconds, help="seconds between looks for new versions (1; in a bucket 15)")
     add("--max-body-bytes", type=_count, default=DEFAULT.max_body_bytes, help="size of a request's body (%(default)s)")
     add("--max-buffered-bytes", type=_count, default=DEFAULT.max_buffered_bytes, help="of all of them (%(default)s)")
     add("--max-queue", type=_count, default=DEFAULT.max_queue, help="requests that wait for a model (%(default)s)")

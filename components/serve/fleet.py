@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +17,13 @@ from components.serve.counters import Counters
 from components.serve.limits import Limits
 from components.serve.request_log import RequestLog
 from components.serve.served_model import ServedModel, Source
-from components.store import ModelStore
+from components.storage.address import Address, joined, parent_of
+from components.storage.open import open_storage
+from components.store import ModelStore, Version
+from components.store.copies import download
 
 logger = logging.getLogger("evergreen.serve")
+POINTER = "models/{}/pointers/serving.json"
 RETRY_S = (5.0, 300.0)
 """A version that could not be loaded is tried again after so long, doubled each time up to the second number."""
 
@@ -59,18 +65,24 @@ class Fleet:
     """Loads what is to be served, and follows the store's pointers."""
 
     def __init__(
-        self, work: Path | None, names: Sequence[str], folders: Sequence[Source], logs: Path | None, limits: Limits
+        self,
+        work: Address | None,
+        names: Sequence[str],
+        folders: Sequence[Source],
+        logs: Address | None,
+        limits: Limits,
     ) -> None:
         """Loads nothing yet.
 
         Args:
-            work: the work directory whose store is followed.
+            work: the work directory whose store is followed, a folder or `s3://…`, of which copies are made.
             names: models of the store to serve; none: all that have a version in service.
             folders: further models, each a folder that does not change.
             logs: where the request logs go, a folder for each model; None: nowhere.
             limits: of the process.
         """
         self._work, self._names, self._folders, self._logs = work, tuple(names), tuple(folders), logs
+        self._copies = tempfile.TemporaryDirectory(prefix="evergreen-")
         self._limits = limits
         self._join_s = 0.0
         self._troubles: dict[str, Trouble] = {}
@@ -126,6 +138,7 @@ class Fleet:
         for slot in self.slots.values():
             slot.log.close()
             slot.model.close()
+        self._copies.cleanup()
 
     def _check_names(self) -> None:
         names = [*(source.name for source in self._folders), *self._names]
@@ -137,7 +150,8 @@ class Fleet:
         """The models of the store to serve: those that were named, or all whose name no folder has."""
         if self._work is None or self._names:
             return list(self._names)
-        found = sorted(path.parents[1].name for path in self._work.glob("models/*/pointers/serving.json"))
+        storage = open_storage(self._work)
+        found = [name for name in storage.names("models") if storage.cell(POINTER.format(name)) is not None]
         hidden = {source.name for source in self._folders}.intersection(found)
         for name in sorted(hidden - self._hidden):
             logger.error("%s of %s is not served, because a folder has its name; rename one", name, self._work)
@@ -148,16 +162,24 @@ class Fleet:
         """What the pointer's file says; nothing where it cannot be read."""
         assert self._work is not None
         try:
-            return (self._work / "models" / name / "pointers" / "serving.json").read_bytes()
+            cell = open_storage(self._work).cell(POINTER.format(name))
         except OSError:
             return b""
+        return cell.content if cell else b""
 
-    def _in_service(self, name: str) -> Source:
+    def _in_service(self, name: str) -> Version:
         assert self._work is not None
         version = ModelStore(self._work, name).pointed("serving")
         if version is None:
             raise UserError(f"no version of {name} is in service in {self._work}; run `python pipeline.py run` first")
-        return Source(name, version.path, version.number)
+        return version
+
+    def _source(self, name: str, version: Version) -> Source:
+        """What is loaded of a version; one in a bucket is copied."""
+        if isinstance(version.location, Path):
+            return Source(name, version.location, version.number)
+        copy = download(version, Path(self._copies.name) / name / str(version.number))
+        return Source(name, copy.path, version.number)
 
     def _loaded(self, source: Source, counters: Counters) -> ServedModel:
         return ServedModel(source, self._limits, counters, self._join_s)
@@ -166,7 +188,7 @@ class Fleet:
         """Loads a model of the store for the first time; returns why it cannot be, nothing when it is loaded."""
         wanted = self._pointer(name)
         try:
-            self._take(name, self._loaded(self._in_service(name), Counters()))
+            self._take(name, self._loaded(self._source(name, self._in_service(name)), Counters()))
         except Exception as error:  # whatever it is, the other models are served
             if name in self._names:
                 raise _for_user(name, error) from error
@@ -181,10 +203,11 @@ class Fleet:
         if trouble is not None and trouble.wanted == wanted and time.monotonic() < trouble.retry_s:
             return False
         try:
-            source = await asyncio.to_thread(self._in_service, name)
-            if slot is not None and slot.model.version == source.version:
+            version = await asyncio.to_thread(self._in_service, name)
+            if slot is not None and slot.model.version == version.number:
                 self._troubles.pop(name, None)
                 return False
+            source = await asyncio.to_thread(self._source, name, version)
             counters = Counters() if slot is None else slot.counters
             model = await asyncio.to_thread(self._loaded, source, counters)
             self._take(name, model)
@@ -201,12 +224,16 @@ class Fleet:
         if old is not None:
             model.counters.switches += 1
             old.model.close()
+            self._forget_copy(name, old.model.version)
             if log is not old.log:
                 asyncio.get_running_loop().run_in_executor(None, old.log.close)
         logger.info("%s: version %s answers (%s)", name, model.version, _described(model))
 
+    def _forget_copy(self, name: str, version: int | None) -> None:
+        shutil.rmtree(Path(self._copies.name) / name / str(version), ignore_errors=True)
+
     def _log(self, name: str, model: ServedModel) -> RequestLog:
-        folder = None if self._logs is None else self._logs / name
+        folder = None if self._logs is None else joined(self._logs, name)
         return RequestLog(folder, model.settings.log_share, model.settings.log_bytes, model.counters)
 
     def _complain(self, name: str, wanted: bytes, reason: str) -> None:
@@ -251,6 +278,6 @@ def _described(model: ServedModel) -> str:
     return f"one row {cost.one_s * 1e6:.0f} µs, each further {cost.row_s * 1e6:.1f} µs; {how}"
 
 
-def log_folder(work: Path) -> Path:
+def log_folder(work: Address) -> Address:
     """Where the request logs of a work directory go."""
-    return artifacts.request_log(work, "any").parent
+    return parent_of(artifacts.request_log(work, "any"))

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from components.serve.answers import encode
+from components.serve.bucket_log import BucketWriter
 from components.serve.counters import Counters
+from components.storage.address import Address
 
 WRITE_EVERY_S = 0.25
 MAX_WAITING_BYTES = 4 * 1024 * 1024
@@ -34,11 +36,11 @@ Instance = Callable[[int], dict[str, Any]]
 class RequestLog:
     """The log of one model."""
 
-    def __init__(self, folder: Path | None, share: float, max_bytes: int, counters: Counters) -> None:
+    def __init__(self, folder: Address | None, share: float, max_bytes: int, counters: Counters) -> None:
         """Starts a thread if there is something to write.
 
         Args:
-            folder: where the files go; None: nothing is logged.
+            folder: where the files go, a folder or `s3://…`; None: nothing is logged.
             share: the chance of an instance to be logged.
             max_bytes: bound of all files together.
             counters: of the model.
@@ -52,7 +54,7 @@ class RequestLog:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         if folder is not None and share:
-            self._writer = Writer(folder, max_bytes)
+            self._writer = Writer(folder, max_bytes) if isinstance(folder, Path) else BucketWriter(folder, max_bytes)
             self._thread = threading.Thread(target=self._write_until_closed, name="request-log", daemon=True)
             self._thread.start()
 
@@ -107,6 +109,7 @@ class RequestLog:
             some = lines[start : start + 256]
             written = self._writer.write(some)
             self._counters.add_lines(written, len(some) - written)
+        self._writer.settle()
 
 
 class Writer:
@@ -144,6 +147,9 @@ class Writer:
             return 0
         self._complained = False
         return len(fitting)
+
+    def settle(self) -> None:
+        """Nothing waits."""
 
     def _append(self, line: bytes) -> None:
         if self._file is None or self._room < len(line):

@@ -1,7 +1,10 @@
 """Writes to the local disk that are there whole or not at all, even when the process is killed or the power fails."""
 
+import contextlib
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -36,3 +39,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears at `path` whole or not at all.
+
+    Yields a new folder beside `path`; it is renamed when the block ends, and removed when the block raises.
+
+    Raises:
+        OSError: there is a folder with something in it at `path` already.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = beside(path)
+    written.mkdir()
+    try:
+        yield written
+        written.rename(path)
+    except BaseException:
+        shutil.rmtree(written, ignore_errors=True)
+        raise

@@ -4,7 +4,9 @@ Files are created exclusively and swapped by conditional writes (`If-None-Match`
 them; `numbered.py` does without. Which of the two holds is found out before the first such write (`conditional.py`).
 """
 
+import contextlib
 import functools
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ import s3fs
 from fsspec.asyn import sync
 
 from components.errors import UserError
+from components.storage.atomic import beside
 from components.storage.conditional import find_out, remembered
 from components.storage.folder import FolderStorage
 from components.storage.numbered import NumberedCells
@@ -140,12 +143,34 @@ class BucketStorage:
         self.delete(first)
         self.delete(entry.key for entry in self.entries(prefix))
 
-    def upload(self, folder: Path, prefix: str) -> None:
+    def upload(self, folder: Path, prefix: str, last: Sequence[str] = ()) -> None:
         """Copies files to the bucket, several at once, large ones in parts."""
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        keys = [below(prefix) + path.relative_to(folder).as_posix() for path in files]
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         with told(self.address(prefix)), ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda path, key: self._s3.put_file(str(path), self._remote(key)), files, keys))
+            others = [name for name in names if name not in last]
+            list(pool.map(lambda name: self._put(folder / name, below(prefix) + name), others))
+            for name in last:
+                self._put(folder / name, below(prefix) + name)
+
+    def _put(self, path: Path, key: str) -> None:
+        self._s3.put_file(str(path), self._remote(key))
+
+    @contextlib.contextmanager
+    def filling(self, prefix: str, last: Sequence[str] = ()) -> Iterator[Path]:
+        """A temporary folder, which is uploaded."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            self.upload(Path(folder), prefix, last)
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copies an object beside, then renames; a large one is asked for in parts."""
+        written = beside(path)
+        try:
+            with told(self.address(key)):
+                self._s3.get_file(self._remote(key), str(written))
+            written.replace(path)
+        finally:
+            written.unlink(missing_ok=True)
 
     def download(self, prefix: str, folder: Path) -> None:
         """Copies objects to a folder, several at once, large ones in parts."""

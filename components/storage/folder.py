@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import xxhash
 
-from components.storage.atomic import beside, sync, write_bytes, write_durably
+from components.storage.atomic import atomic_folder, beside, sync, write_bytes, write_durably
 from components.storage.storage import PIECE_BYTES, TOMBSTONE, Cell, Entry, Upload, below
 
 
@@ -129,15 +129,26 @@ class FolderStorage:
             sync(path.parent)
         shutil.rmtree(path)
 
-    def upload(self, folder: Path, prefix: str) -> None:
+    def upload(self, folder: Path, prefix: str, last: Sequence[str] = ()) -> None:
         """Copies files from another folder, each atomically."""
-        for entry in FolderStorage(folder).entries():
-            _copy(folder / entry.key, self.path(prefix) / entry.key)
+        others = [entry.key for entry in FolderStorage(folder).entries() if entry.key not in last]
+        for key in (*others, *last):
+            _copy(folder / key, self.path(prefix) / key)
+
+    @contextlib.contextmanager
+    def filling(self, prefix: str, last: Sequence[str] = ()) -> Iterator[Path]:  # noqa: ARG002
+        """A folder beside, which is renamed."""
+        with atomic_folder(self.path(prefix)) as folder:
+            yield folder
 
     def download(self, prefix: str, folder: Path) -> None:
         """Copies files to another folder, each atomically."""
         folder.mkdir(parents=True, exist_ok=True)
         FolderStorage(folder).upload(self.path(prefix), "")
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copies a file atomically."""
+        _copy(self.path(key), path)
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:  # noqa: ARG002
         """None."""

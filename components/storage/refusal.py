@@ -27,6 +27,9 @@ def told(address: str) -> Iterator[None]:
             f"{address} cannot be reached: {error}; check AWS_ENDPOINT_URL and credentials"
         ) from error
     except OSError as error:
+        if error.errno is None:  # a timeout, which often says nothing itself
+            what = f"{error}" or type(error).__name__
+            raise OSError(f"{address} cannot be read or written: {what}; run again") from error
         raise OSError(error.errno, f"{error.strerror or error}", address) from error
 
 

@@ -5,6 +5,7 @@ Errors of the storage (no such bucket, not allowed, not reachable, disk full) ar
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -123,11 +124,33 @@ class Storage(Protocol):
             first: keys without which the rest is not looked for; they go before it.
         """
 
-    def upload(self, folder: Path, prefix: str) -> None:
-        """Copies the files of a local folder to a prefix."""
+    def upload(self, folder: Path, prefix: str, last: Sequence[str] = ()) -> None:
+        """Copies the files of a local folder to a prefix.
+
+        Args:
+            folder: of this machine.
+            prefix: where to.
+            last: files, relative to the folder, without which readers do not look at the rest; they go after it.
+        """
+
+    def filling(self, prefix: str, last: Sequence[str] = ()) -> AbstractContextManager[Path]:
+        """Gives a new folder of this machine, to be filled; when the block ends, its files are at the prefix.
+
+        A folder appears whole. On S3 the order counts: see `upload`. Nothing is written when the block raises.
+
+        Raises:
+            OSError: there is a folder with something in it at the prefix already.
+        """
 
     def download(self, prefix: str, folder: Path) -> None:
         """Copies all files below a prefix into a local folder, which is made."""
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copies a file to this machine, whole or not at all; its folder must be there.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
 
     def uploads(self, prefix: str = "") -> Iterator[Upload]:
         """The unfinished multipart uploads below a prefix; a folder has none."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from components.errors import UserError
-from components.storage.open import is_local
+from components.storage.address import is_local
 from components.store.overview import description, overview
 from components.store.store import ModelStore
 from components.store.tables import description_table, overview_table
@@ -75,6 +75,8 @@ def _list(store: ModelStore, options: argparse.Namespace) -> bool:
         print(json.dumps(versions, indent=1, ensure_ascii=False))
     else:
         Console().print(overview_table(store.name, versions))
+        if reason := store.withdrawal():
+            Console().print(reason, markup=False, highlight=False, soft_wrap=True)
     return False
 
 

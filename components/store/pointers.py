@@ -3,7 +3,9 @@
 `serving.json` also holds what was in service before and what was withdrawn, because these change together with it:
 
     serving.json    {"version": 3, "previous": 2, "withdrawn": [4], "id": ...}
-    candidate.json  {"version": 5, "id": ...}
+    candidate.json  {"version": 5, "rollout": {...}, "id": ...}      `rollout` while it goes into service on a cluster,
+                    `previous` while that may serve what a dead rollout left
+                    {"version": null, "reason": "version 5 was withdrawn: ...", "id": ...}
     pins.json       {"pins": {"1": "the reason"}, "id": ...}
     holds/<id>.json {"version": 6}      while somebody is about to name that version
 
@@ -15,7 +17,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from components.errors import UserError
@@ -29,15 +31,31 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """A candidate's way into service on a cluster, so that one run at a time goes it and its successor can go back."""
+
+    run: str
+    """The run that puts it into service."""
+    until_s: float
+    """Seconds since 1970 from which on that run is taken for dead."""
+    before: str | None = None
+    """What is put back when it fails, as text of the run's own; None: nothing was changed yet."""
+
+
+@dataclass(frozen=True)
 class Target:
     """What a pointer names, and what must change together with it."""
 
     version: int | None = None
     """None: it names no version."""
     previous: int | None = None
-    """What `serving` named before; None for other pointers."""
+    """What `serving` named before; of `candidate`, what a dead rollout left that was taken over."""
     withdrawn: tuple[int, ...] = ()
     """Versions that were taken out of service by moving the pointer back, ascending."""
+    rollout: Rollout | None = None
+    """Of `candidate` only, while it goes into service."""
+    reason: str = ""
+    """Of `candidate` only: why it names no version any more."""
 
     def moved(self, version: int) -> "Target":
         """The target once another version is in service; moving back withdraws what was there."""
@@ -198,7 +216,14 @@ def _numbers(value: dict[str, Any]) -> list[int]:
 def _target(value: dict[str, Any]) -> Target:
     version, previous = value["version"], value.get("previous")
     withdrawn = tuple(sorted(int(number) for number in value.get("withdrawn", ())))
-    return Target(None if version is None else int(version), None if previous is None else int(previous), withdrawn)
+    rollout = Rollout(**value["rollout"]) if "rollout" in value else None
+    return Target(
+        None if version is None else int(version),
+        None if previous is None else int(previous),
+        withdrawn,
+        rollout,
+        str(value.get("reason", "")),
+    )
 
 
 def _target_json(target: Target) -> dict[str, Any]:
@@ -207,6 +232,10 @@ def _target_json(target: Target) -> dict[str, Any]:
         value["previous"] = target.previous
     if target.withdrawn:
         value["withdrawn"] = list(target.withdrawn)
+    if target.rollout is not None:
+        value["rollout"] = asdict(target.rollout)
+    if target.reason:
+        value["reason"] = target.reason
     return value
 
 

@@ -16,9 +16,9 @@ process is killed when.
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 
 from components.errors import UserError
+from components.storage.address import Address
 from components.store.marks import MARK_S
 from components.store.pointers import Pointer, Pointers, Target
 from components.store.version import CHECKSUMS, Version, verify
@@ -28,7 +28,7 @@ from components.store.versions import Versions
 class ModelStore(Versions):
     """The versions and pointers of one model below a work directory."""
 
-    def __init__(self, work: Path | str, name: str) -> None:
+    def __init__(self, work: Address, name: str) -> None:
         super().__init__(work, name)
         self._pointers = Pointers(self.storage, f"{self.prefix}/pointers")
 
@@ -63,7 +63,9 @@ class ModelStore(Versions):
         Raises:
             UserError: the version is damaged, or is being deleted.
         """
-        return self._move(pointer, version, mend=True)
+        if pointer == "serving":
+            return self._serve(version, mend=True)
+        return self._move(pointer, version, lambda _: Target(version.number), mend=True)
 
     def replace(self, expected: int | None, version: Version) -> Version | None:
         """Moves `serving` to a version if it still names the version that the new one was compared with.
@@ -79,19 +81,7 @@ class ModelStore(Versions):
             UserError: another version went into service meanwhile, or this one is damaged or was withdrawn.
         """
 
-        def check(target: Target) -> None:
-            if target.version not in (expected, version.number):
-                raise UserError(
-                    f"version {target.version} went into service while this run compared its model with "
-                    f"{'none' if expected is None else f'version {expected}'}; run again"
-                )
-            if version.number in target.withdrawn:
-                raise UserError(
-                    f"version {version.number} was withdrawn from service, and this run made the same model again; "
-                    "change the data or the configuration, or point to that version by hand"
-                )
-
-        return self._move("serving", version, check)
+        return self._serve(version, lambda target: check_replaceable(target, expected, version))
 
     def rollback(self) -> Version:
         """Puts the version that was in service before into service again.
@@ -111,12 +101,16 @@ class ModelStore(Versions):
             if target.version != seen.version:
                 raise UserError(f"version {target.version} went into service meanwhile; look at it and run again")
 
-        self._move("serving", version, check)
+        self._serve(version, check)
         return version
 
     def withdrawn(self) -> tuple[int, ...]:
         """The numbers of the versions that were taken out of service by moving the pointer back."""
         return self._pointers.target("serving").withdrawn
+
+    def withdrawal(self) -> str:
+        """Why the last candidate was withdrawn on a cluster; empty where it was not."""
+        return self._pointers.target("candidate").reason
 
     @contextlib.contextmanager
     def holding(self, version: Version) -> Iterator[None]:
@@ -198,19 +192,22 @@ class ModelStore(Versions):
         finally:
             self._marks.release(number)
 
-    def _move(
-        self, pointer: Pointer, version: Version, check: Callable[[Target], None] | None = None, mend: bool = False
+    def _serve(
+        self, version: Version, check: Callable[[Target], None] | None = None, mend: bool = False
     ) -> Version | None:
-        verify(version)
-
         def change(target: Target) -> Target:
             if check is not None:
                 check(target)
-            if pointer != "serving":
-                return Target(version.number)
             is_gone = target.version is not None and self.find(target.version) is None
             return (Target(None, target.previous, target.withdrawn) if is_gone else target).moved(version.number)
 
+        return self._move("serving", version, change, mend)
+
+    def _move(
+        self, pointer: Pointer, version: Version, change: Callable[[Target], Target], mend: bool = False
+    ) -> Version | None:
+        """Changes a pointer so that it names a version afterwards; gives the version that it named before."""
+        verify(version)
         with self._pointers.held(version.number):
             self._refuse_doomed(version)
             before = self._pointers.move(pointer, change, mend)
@@ -230,3 +227,26 @@ class ModelStore(Versions):
             if not self._marks.is_free(origin):
                 what = f"version {origin} of {self.name}, from which version {number} was made,"
                 raise UserError(f"{what} is being deleted by cleanup; try again")
+
+
+def check_replaceable(serving: Target, expected: int | None, version: Version) -> None:
+    """Whether a version may go into service.
+
+    Args:
+        serving: what the pointer says.
+        expected: the number of the version that the new one was compared with; None where there was none.
+        version: the new one.
+
+    Raises:
+        UserError: another version is in service, or this one was withdrawn.
+    """
+    if serving.version not in (expected, version.number):
+        raise UserError(
+            f"version {serving.version} went into service while this run compared its model with "
+            f"{'none' if expected is None else f'version {expected}'}; run again"
+        )
+    if version.number in serving.withdrawn:
+        raise UserError(
+            f"version {version.number} was withdrawn from service, and this run made the same model again; "
+            "change the data or the configuration, or point to that version by hand"
+        )

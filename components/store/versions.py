@@ -3,19 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from components import artifacts
 from components.errors import UserError
-from components.storage.open import is_local, open_storage
+from components.storage.address import Address, is_local
+from components.storage.open import open_storage
 from components.store.bucket_versions import BucketVersions
+from components.store.copies import download
 from components.store.folder_versions import FolderVersions
 from components.store.marks import Marks
-from components.store.version import CHECKSUMS, Version, verify
+from components.store.version import Version
 
 
 class Versions:
     """`models/<name>/versions/` below a work directory, which is a folder or `s3://bucket/prefix`."""
 
-    def __init__(self, work: Path | str, name: str) -> None:
+    def __init__(self, work: Address, name: str) -> None:
         self.name = name
         self.storage = open_storage(work)
         self.prefix = f"models/{name}"
@@ -63,22 +64,8 @@ class Versions:
         return self._version(self._versions.add(fill))
 
     def download(self, version: Version, folder: Path) -> Version:
-        """Copies a version to a folder, which appears whole; one that is there already is taken.
-
-        Returns:
-            the copy.
-
-        Raises:
-            UserError: the version is damaged, or what is in the folder is.
-        """
-        copy = Version(version.number, folder)
-        if (folder / CHECKSUMS).exists():
-            verify(copy)
-            return copy
-        with artifacts.atomic_folder(folder) as beside:
-            open_storage(version.location).download("", beside)
-            verify(Version(version.number, beside), origin=version)
-        return copy
+        """Copies a version to a folder; see `copies.download`."""
+        return download(version, folder)
 
     def _version(self, number: int) -> Version:
         place = self._location / str(number) if isinstance(self._location, Path) else f"{self._location}/{number}"

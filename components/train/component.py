@@ -21,4 +21,4 @@ def train(
     from components.train.config import TrainConfig
     from components.train.train import train
 
-    train(Path(examples.path), Path(base.path), parse(TrainConfig, config), Path(work), Path(model.path))
+    train(Path(examples.path), Path(base.path), parse(TrainConfig, config), work, Path(model.path))

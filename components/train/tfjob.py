@@ -2,16 +2,16 @@
 
 import contextlib
 import logging
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components import artifacts
-from components.errors import PreemptedError, UserError
+from components.errors import UserError
 from components.kubernetes import api
 from components.kubernetes.api import Cluster, ExistsError
 from components.kubernetes.connection import NoClusterError, connect
+from components.kubernetes.interruption import interruptible
 from components.kubernetes.tfjob import Object
 from components.train import tfjob_manifest
 from components.train.tfjob_config import TFJobSettings
@@ -51,7 +51,7 @@ def launch(
     tfjob_manifest.check_shared(pod, folders)
     manifest = tfjob_manifest.tfjob(pod, arguments, roles, key, artifacts.run_name(), settings)
     name: str = manifest["metadata"]["name"]
-    with _interruptible():
+    with interruptible("told to end; the TFJob is deleted, run it again to go on from the checkpoint"):
         try:
             _begin(cluster, manifest)
             with followed(cluster, name):
@@ -62,21 +62,6 @@ def launch(
         if failure is not None:
             raise UserError(failure)
         _delete(cluster, name)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """While the block runs, SIGTERM raises PreemptedError, once: the second may not stop the cleaning up."""
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise PreemptedError("told to end; the TFJob is deleted, run it again to go on from the checkpoint")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _begin(cluster: Cluster, manifest: Object) -> None:

@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from components.kubernetes.quantity import QUANTITY
 from components.schema import Section
-
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 
 
 class Toleration(Section):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from components.errors import UserError
 from components.kubernetes.tfjob import CONTAINER, GROUP, KIND, OURS, RUN, VERSION, Object
+from components.storage.fetched import SCRATCH_VARIABLE
 from components.train.tfjob_config import TFJobSettings
 
 GPU = "nvidia.com/gpu"
@@ -16,6 +17,8 @@ GRACE_S = 60
 """From SIGTERM to SIGKILL: time to save a checkpoint."""
 KFP_CONTAINER = "main"
 KFP_VARIABLES = re.compile(r"^(KFP_|ARGO_|METADATA_|ML_PIPELINE_|NAMESPACE$|GODEBUG$)")
+NOT_OURS = re.compile(r"^(app\.kubernetes\.io/(name|component)$|pipelines\.kubeflow\.org/|workflows\.argoproj\.io/)")
+"""Labels by which KFP and Argo know the step's pod; the others say what the cost belongs to."""
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 POD_FIELDS = (
     "affinity",
@@ -88,7 +91,8 @@ def check_shared(pod: Object, folders: Iterable[Path]) -> None:
         if nearest is None or PRIVATE_VOLUMES & set(volumes[nearest["name"]]):
             raise UserError(
                 f"{folder} lies on a disk that only the step's own pod sees, but the pods of a TFJob must see it; "
-                "use a work directory on a volume that several pods can mount (ReadWriteMany)"
+                "use a work directory on a volume that several pods can mount (ReadWriteMany) or, where that is a "
+                f"bucket, set {SCRATCH_VARIABLE} to a folder there"
             )
 
 
@@ -127,7 +131,8 @@ def _template(
         spec["tolerations"] = [one.model_dump(exclude_none=True) for one in settings.tolerations]
     # A mesh's sidecar would stand between the processes, and go on when they have ended.
     annotations = {"sidecar.istio.io/inject": "false"}
-    return {"metadata": {"labels": dict(labels), "annotations": annotations}, "spec": spec}
+    kept = {key: value for key, value in pod["metadata"].get("labels", {}).items() if not NOT_OURS.match(key)}
+    return {"metadata": {"labels": {**kept, **labels}, "annotations": annotations}, "spec": spec}
 
 
 def _container(pod: Object) -> Object:

@@ -8,6 +8,8 @@ from components import artifacts
 from components.errors import UserError
 from components.learning import training_folder
 from components.schema import canonical_json
+from components.storage.address import Address, joined
+from components.storage.fetched import kept_at
 from components.train.config import TrainConfig
 from components.train.paths import Paths
 
@@ -16,7 +18,7 @@ OF_NO_CONSEQUENCE = (*training_folder.OF_NO_CONSEQUENCE, "launch", "tfjob")
 """Keys of `train` that change no weight."""
 
 
-def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Path) -> None:
+def train(examples: Path, base: Path, config: TrainConfig, work: Address, model: Path) -> None:
     """Makes the artifact `model` (artifacts.py).
 
     What a training saves while it runs lies in `<work>/checkpoints/<digest of all it depends on>/`: the same training,
@@ -33,14 +35,15 @@ def train(examples: Path, base: Path, config: TrainConfig, work: Path, model: Pa
         UserError: there are no examples to train on or to validate with, or it cannot be trained as configured.
         PreemptedError: the process was told to end; the checkpoint is saved.
     """
-    scratch = work / training_folder.CHECKPOINTS / digest(examples, base, config)
+    curves = joined(artifacts.run_folder(work, artifacts.run_name()), TENSORBOARD)
     with (
         artifacts.recorded("train", work, [examples], model) as details,
-        training_folder.kept_while_made(scratch),
+        training_folder.kept_while_made(work, digest(examples, base, config)) as scratch,
+        kept_at(curves, scratch / TENSORBOARD) as log,
         artifacts.atomic_folder(model) as folder,
     ):
         _check(artifacts.Examples.read(examples))
-        paths = Paths(examples, base, scratch, artifacts.run_folder(work, artifacts.run_name()) / TENSORBOARD)
+        paths = Paths(examples, base, scratch, log)
         _train(paths, config)
         shutil.copytree(paths.result, folder, dirs_exist_ok=True)
         details.update(artifacts.read_json(folder / artifacts.TRAINING))

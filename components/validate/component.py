@@ -16,11 +16,11 @@ def validate(
     from components.validate.validate import validate
 
     return validate(
-        Path(snapshot),
-        Path(serving),
+        snapshot,
+        serving,
         parse(ValidateConfig, config),
         training_digest,
         force,
-        Path(work),
+        work,
         Path(statistics.path),
     )

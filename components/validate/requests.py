@@ -18,6 +18,7 @@ from components.features.columns import MISSING_INTEGER, ColumnType, Data
 from components.features.instances import fitting
 from components.features.rows import from_rows
 from components.features.transform import Transform
+from components.storage.address import Address
 from components.validate import drift
 from components.validate.anomalies import MIN_ROWS, Anomaly, can_be_unseen, unseen
 from components.validate.config import ValidateConfig
@@ -28,7 +29,7 @@ MOST_REQUESTS = 20_000
 
 
 def measure_requests(
-    config: ValidateConfig, serving: Path, version: int | None, statistics: Mapping[str, Any] | None, work: Path
+    config: ValidateConfig, serving: Path, version: int | None, statistics: Mapping[str, Any] | None, work: Address
 ) -> dict[str, Any] | None:
     """Measures the drift of the newest instances that the version in service answered, in the columns that it reads.
 

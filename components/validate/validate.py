@@ -12,7 +12,8 @@ from typing import Any
 from components import artifacts
 from components.artifacts import LINEAGE, STATISTICS, Partition, Snapshot
 from components.errors import UserError
-from components.store import ModelStore
+from components.storage.address import Address
+from components.store import ModelStore, on_disk
 from components.validate import anomalies, drift
 from components.validate.anomalies import Anomaly, Summaries
 from components.validate.config import ValidateConfig
@@ -24,12 +25,12 @@ SHOWN = ("type", "missing", "distinct", "min", "max", "mean")
 
 
 def validate(
-    snapshot: Path,
-    serving: Path,
+    snapshot: Address,
+    serving: Address,
     config: ValidateConfig,
     training_digest: str,
     force: bool,
-    work: Path,
+    work: Address,
     statistics: Path,
 ) -> Answer:
     """Decides whether to retrain; data is read only when there is reason to, or drift in few new rows may be one.
@@ -41,7 +42,7 @@ def validate(
 
     Args:
         snapshot: the snapshot's folder.
-        serving: the version in service, or a folder without files.
+        serving: the version in service, or a folder without files; an address in a bucket is fetched.
         config: the columns, those that features read, and the limits.
         training_digest: digest of the configuration and code that training depends on.
         force: whether to retrain in any case.
@@ -51,11 +52,12 @@ def validate(
     Raises:
         UserError: an anomaly of the severity `stop_on`; the message names all of them.
     """
-    with artifacts.recorded("validate", work, [snapshot], statistics) as details:
-        current, version = Snapshot.read(snapshot), _Version.read(serving)
+    with artifacts.recorded("validate", work, (), statistics) as details:
+        in_service = on_disk(serving)
+        current, version = Snapshot.read(snapshot, work), _Version.read(in_service)
         situation = _situation(current, version, config, training_digest, force, work)
         decision = decide(situation)
-        asked = measure_requests(config, serving, situation.version, version.statistics, work)
+        asked = measure_requests(config, in_service, situation.version, version.statistics, work)
         warnings = [anomaly.to_dict() for anomaly in anomalies_of(config, asked)]
         details.update(new_rows=situation.new_rows, anomalies=warnings, drift={}, drift_skipped={}, requests=asked)
         described: Mapping[str, Any] | None = None
@@ -92,7 +94,7 @@ class _Version:
 
 
 def _situation(
-    snapshot: Snapshot, version: _Version, config: ValidateConfig, training_digest: str, force: bool, work: Path
+    snapshot: Snapshot, version: _Version, config: ValidateConfig, training_digest: str, force: bool, work: Address
 ) -> Situation:
     new = version.new(snapshot)
     return Situation(
@@ -108,7 +110,7 @@ def _situation(
     )
 
 
-def _withdrawn(version: _Version, snapshot: Snapshot, training_digest: str, work: Path) -> int | None:
+def _withdrawn(version: _Version, snapshot: Snapshot, training_digest: str, work: Address) -> int | None:
     if not version.lineage:
         return None
     store = ModelStore(work, version.lineage.get("name", ""))

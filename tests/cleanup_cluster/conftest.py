@@ -13,9 +13,10 @@ from components.cleanup.kubeflow.__main__ import main
 from components.cleanup.kubeflow.cleanup import Cleanup
 from components.cleanup.kubeflow.pipelines import TOKEN_VARIABLE, Pipelines
 from components.kubernetes import patience
-from components.storage.open import is_local, open_storage
+from components.storage.address import is_local
+from components.storage.open import open_storage
 from components.store import ModelStore
-from tests.cleanup_cluster.kfp_server import NAMESPACE, KfpServer
+from tests.kfp_server.server import NAMESPACE, KfpServer
 from tests.kubernetes.api_server import ApiServer, kubeconfig
 
 DAY_S = 86_400.0

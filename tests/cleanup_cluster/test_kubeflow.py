@@ -12,15 +12,16 @@ import pytest
 from components.cleanup.kubeflow import pipelines
 from components.cleanup.kubeflow.__main__ import MARK, main
 from components.cleanup.kubeflow.leftovers import mark_of
-from components.cleanup.kubeflow.pipelines import TOKEN_VARIABLE, Pipelines
+from components.cleanup.kubeflow.pipelines import TOKEN_VARIABLE
 from components.cleanup.sweep import sweeping
 from components.errors import UserError
 from components.kubernetes.connection import connect
+from components.kubernetes.kubeflow_pipelines import PipelinesApi
 from components.kubernetes.tfjob import OURS, RUN
 from components.storage.open import open_storage
 from components.store import ModelStore
 from tests.cleanup_cluster.conftest import DAY_S, PIPELINE, Place
-from tests.cleanup_cluster.kfp_server import API
+from tests.kfp_server.server import API
 
 OLD = 100
 
@@ -131,7 +132,7 @@ def test_runs_of_others_stay(place: Place) -> None:
     place.kfp.run("by hand", place.now_s - OLD * DAY_S, "uploaded by hand")
     place.run("elsewhere", OLD, namespace="another-team")
     place.run("of-another-version", OLD)
-    place.kfp.versions["wine"] = "evergreen-wine"
+    place.kfp.version("wine", "other", "evergreen-wine")
     place.kfp.runs["of-another-version"]["pipeline_version_reference"]["pipeline_version_id"] = "wine"
     del place.kfp.pipelines["other"]  # whose pipeline is not known any more
     before = set(place.kfp.runs)
@@ -398,7 +399,7 @@ def test_a_run_that_is_there_after_all_keeps_its_outputs(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     history(place)
-    monkeypatch.setattr(place.kfp, "delete", lambda run: (200, {}))
+    monkeypatch.setattr(place.kfp, "delete", lambda run: {})
     assert place.main() == 1
     assert "still has run old-1" in capsys.readouterr().out.replace("\n", " ")
     assert place.exists(place.outputs_of("old-1"))
@@ -438,14 +439,14 @@ def test_a_mark_that_cannot_be_read_is_told_and_holds_up_no_other_model(
 def test_a_run_of_unexpected_shape_is_an_error_in_one_sentence(
     place: Place, raw: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place.kfp, "list_runs", lambda query: (200, {"runs": [raw]}))
+    monkeypatch.setattr(place.kfp, "list_runs", lambda query: {"runs": [raw]})
     assert place.main() == 1
     assert "does not answer as the API does" in capsys.readouterr().err
 
 
 def test_a_pipeline_without_a_name_is_nobody_s(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     history(place)
-    monkeypatch.setattr(Pipelines, "_find", lambda self, doing, call, **given: {} if "pipelines" in doing else None)
+    monkeypatch.setattr(PipelinesApi, "find", lambda self, doing, call, **given: {} if "pipelines" in doing else None)
     assert place.main() == 0
     assert "old-1" in place.kfp.runs
 
@@ -524,7 +525,7 @@ def test_a_refusal_is_told_in_one_sentence(
 def test_a_login_page_is_no_api(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     found = place.cleanup().pipelines
     with pytest.raises(UserError, match="does not answer as the API does"):
-        found._parsed(b"<html>sign in</html>")
+        found._api._parsed(b"<html>sign in</html>")
 
 
 def test_a_host_without_scheme_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

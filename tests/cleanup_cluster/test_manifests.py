@@ -10,7 +10,7 @@ from components.cleanup.__main__ import _parser as store_parser
 from components.cleanup.kubeflow.__main__ import _parser as cluster_parser
 from components.kubernetes.tfjob import OURS, RUN
 from tests.cleanup_cluster.conftest import PIPELINE, Place
-from tests.cleanup_cluster.kfp_server import API
+from tests.kfp_server.server import API
 from tests.kubernetes.api_server import JOBS
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "base" / "cleanup"

@@ -15,4 +15,4 @@ def test_the_compiled_pipeline_tells_the_cluster_when_its_workflow_may_go(tmp_pa
     drawn = pipeline.draw(load(ROOT / "models" / "flights"), "s3://bucket/evergreen")
     compiler.Compiler().compile(drawn, str(tmp_path / "pipeline.yaml"))
     _, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
-    assert platform["platforms"]["kubernetes"]["pipelineConfig"] == {"resourceTtlOnCompletion": 86_400}
+    assert platform["platforms"]["kubernetes"]["pipelineConfig"]["resourceTtlOnCompletion"] == 86_400

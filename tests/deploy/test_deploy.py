@@ -8,42 +8,14 @@ from components import artifacts
 from components.deploy.config import Deploy, DeployConfig
 from components.deploy.deploy import Sources, deploy
 from components.errors import UserError
-from components.features.columns import Column, Data
-from components.features.declaration import Vocabulary
-from components.features.declared import Category
 from components.features.transform import Transform
 from components.store import ModelStore, verify
-
-DATA = Data(
-    columns={"carrier": Column(type="string"), "late": Column(type="integer")}, label="late", task="binary", key=()
-)
-EXAMPLES = artifacts.Examples(
-    float_names=(), id_names=("carrier",), id_sizes=(4,), task="binary", classes=(0, 1), label_mean=0.0, label_std=1.0,
-    rows={"train": 10, "validation": 2, "heldout": 2, "replay": 0}, shards={"train": (), "validation": ()},
-    trained_until=1000, partitions=("p1", "p2"), base_version=None, start_reason="no model yet",
-)  # fmt: skip
-ORIGIN = {"training_digest": "digest", "images": {"train": "evergreen-python-train:0123"}}
+from tests.deploy.made import ORIGIN, make_sources
 
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    names = ("chosen", "model", "statistics", "snapshot-s1", "empty", "empty")
-    made = Sources(*(tmp_path / name for name in names))
-    for folder in (made.chosen / "serving", made.model / "saved_model", made.statistics, made.snapshot):
-        folder.mkdir(parents=True)
-    transform = Transform(
-        DATA, (Category(name="carrier", column="carrier"),), {"carrier": Vocabulary(("AA", "UA"), (5, 4))}
-    )
-    transform.write(made.model)
-    transform.write(made.chosen / "serving")
-    EXAMPLES.write(made.model)
-    (made.chosen / "serving" / "model.tflite").write_bytes(b"model one")
-    artifacts.write_json(made.chosen / artifacts.VARIANT, {"recipe": "dynamic"})
-    artifacts.write_json(made.chosen / artifacts.EVALUATION, {"metric": "auc"})
-    artifacts.write_json(made.statistics / artifacts.STATISTICS, {"columns": {}})
-    for name in (artifacts.WEIGHTS, artifacts.OPTIMIZER, artifacts.NETWORK, artifacts.TRAINING):
-        (made.model / name).write_text("{}")
-    return made
+    return make_sources(tmp_path)
 
 
 def _config(pointer: str = "serving") -> DeployConfig:

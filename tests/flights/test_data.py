@@ -154,5 +154,5 @@ def test_every_row_passes_the_declared_checks(folder: Path, tmp_path: Path) -> N
     (record,) = tmp_path.rglob("ingest.json")
     details = json.loads(record.read_text())["details"]
     assert (details["rows"], details["unlabelled"], details["rejected"]) == (336_776, 9_430, {})
-    assert snapshot.is_dir()
+    assert Path(snapshot).is_dir()
     assert isinstance(config.data, Data)

@@ -26,18 +26,19 @@ KINDS = {"Chief": "chief", "Worker": "worker", "PS": "ps"}
 
 def strict_schema() -> Object:
     """The CRD's schema; unlike the API server, which drops them, it refuses fields that are not in it."""
-
-    def close(node: Any) -> Any:
-        if isinstance(node, list):
-            return [close(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        closed = {key: close(value) for key, value in node.items()}
-        if isinstance(node.get("properties"), dict) and "type" in node:
-            closed.setdefault("additionalProperties", False)
-        return closed
-
     return close(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+
+
+def close(node: Any) -> Any:
+    """A schema that refuses fields that are not in it."""
+    if isinstance(node, list):
+        return [close(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: close(value) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and "type" in node:
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 def step_pod(**container: Any) -> Object:
@@ -107,6 +108,10 @@ def kubeconfig(folder: Path, url: str) -> Path:
 class ApiServer:
     """The server and what it holds. `script` plays the operator: called in a thread of its own for each new TFJob."""
 
+    @property
+    def handler(self) -> type["Handler"]:
+        return Handler
+
     def __init__(self) -> None:
         self.jobs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {STEP: step_pod()}
@@ -122,7 +127,7 @@ class ApiServer:
         self._version = 0
         self._history: list[tuple[int, Object]] = []
         self._schema = jsonschema.Draft202012Validator(strict_schema())
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (self.handler,), {"api": self}))
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: self._note(sys.exc_info()[1])
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -284,7 +289,7 @@ def _carries(found: Object, selector: str) -> bool:
     return wanted.items() <= found["metadata"].get("labels", {}).items()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -307,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._route(split.path, query, body)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def _route(self, path: str, query: dict[str, str], body: Any) -> None:
         api, name = self.api, path.rpartition("/")[2]

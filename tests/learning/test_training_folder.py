@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts import FRESH_VARIABLE
 from components.learning import training_folder
-from components.learning.training_folder import COMPONENTS, FRESH_VARIABLE, digest, kept_while_made
+from components.learning.training_folder import COMPONENTS, digest, kept_while_made
 
 
 @pytest.fixture
@@ -66,11 +67,12 @@ def test_another_step_configuration_or_name_is_another_training(examples: Path) 
 def test_a_run_without_cache_uses_nothing_that_was_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: str, left: set[str]
 ) -> None:
-    scratch = tmp_path / "scratch"
+    scratch = tmp_path / "checkpoints" / "a"
     (scratch / "result").mkdir(parents=True)
     (scratch / "result" / "weights.h5").write_text("old")
     (scratch / "checkpoint").write_text("old")
     monkeypatch.setenv(FRESH_VARIABLE, fresh)
-    with kept_while_made(scratch):
+    with kept_while_made(tmp_path, "a") as folder:
+        assert folder == scratch
         assert {path.name for path in scratch.iterdir()} == left
     assert not scratch.exists()

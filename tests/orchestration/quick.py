@@ -67,8 +67,8 @@ def evaluate(variants, examples, serving, config, work, chosen, log_metric) -> s
     return "blessed"
 
 
-def rehearse(chosen, examples, config, work) -> str:
-    _make("rehearse", work, [chosen, examples])
+def rehearse(chosen, examples, config, work, output) -> str:
+    _make("rehearse", work, [chosen, examples], output)
     return "fit"
 
 
@@ -80,6 +80,7 @@ class Sources:
     model: Path
     statistics: Path
     snapshot: Path
+    recorded: Path
     base: Path
     serving: Path
 
@@ -125,7 +126,7 @@ class Outcome:
 
     def output(self, step: str) -> Path:
         """The output that a step made in this run, or that was taken from the cache."""
-        made = self.run.work.glob(f"pipeline/*/**/{RECORDS}/{step}.json")
+        made = self.run.beside.glob(f"pipeline/*/**/{RECORDS}/{step}.json")
         kind, own = step.partition("-")[0], asdict(self.records[step])
         (found,) = [path.parents[1] for path in made if kind in path.parts and read_json(path) == own]
         return found
@@ -158,7 +159,7 @@ class Plant:
             patch.setattr(builtins, "print", print)  # KFP's threads leave it wrapped, once more in every run
             succeeded = run.execute(drawn, parameters, cache, console)
         assert succeeded, (run.folder / "log.txt").read_text()
-        return Outcome(run, read_records(run.folder))
+        return Outcome(run, read_records(run.address))
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts import FRESH_VARIABLE
 from components.config import ModelConfig
-from components.learning.training_folder import FRESH_VARIABLE
 from tests.orchestration.quick import STEPS, Plant
 
 COMPRESSED = {"compress-float32", "compress-float16"}
@@ -148,6 +148,7 @@ SETTINGS = {
     "serve": ("serve.log_share=0.5", set()),
     "finish": ("finish={}", set()),
     "retention": ("retention.runs=7", set()),
+    "cluster": ("cluster.defaults={cpu: 9, memory: 64Gi, retries: 9}", set()),
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from components.cleanup.sweep import sweeping
 from components.orchestration import lease as lease_module
 from components.orchestration.lease import lease
+from components.storage.folder import FolderStorage
 from components.storage.open import open_storage
 from tests.orchestration.quick import Plant
 
@@ -27,16 +28,16 @@ def test_a_run_in_progress_has_a_lease_with_a_heartbeat(tmp_path: Path, monkeypa
 
 
 def test_a_full_disk_ends_no_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, failed = lease_module.write_json, threading.Event()
+    write, failed = FolderStorage.write, threading.Event()
 
-    def is_full_once(path: Path, value: object) -> None:
-        if path.name == "lease.json" and path.exists() and not failed.is_set():
+    def is_full_once(storage: FolderStorage, key: str, content: bytes) -> None:
+        if key == "lease.json" and storage.exists(key) and not failed.is_set():
             failed.set()
             raise OSError(28, "No space left on device")
-        write(path, value)
+        write(storage, key, content)
 
     monkeypatch.setattr(lease_module, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(lease_module, "write_json", is_full_once)
+    monkeypatch.setattr(FolderStorage, "write", is_full_once)
     with lease(tmp_path, "m"):
         assert failed.wait(10)
         first = (tmp_path / "lease.json").read_text()

@@ -30,7 +30,7 @@ def test_the_first_run_ends_with_a_model_in_service_and_a_report(workshop, first
     assert names == {
         "serving", "saved_model", "weights.h5", "optimizer.npz", "network.json", "training.json", "features.json",
         "constants.json", "vocabulary", "examples.json", "statistics.json", "metrics.json", "model.yaml",
-        "lineage.json", "checksums.json",
+        "lineage.json", "checksums.json", "recorded_requests.json",
     }  # fmt: skip
     report = (first.folder / "report.html").read_text()
     assert "http://" not in report.replace("http://www.w3.org", "") and "https://" not in report

@@ -17,10 +17,13 @@ from components.artifacts import Examples, Partition, Snapshot
 from components.features.transform import Transform
 from components.learning.config import WideDeep
 from components.preprocess.config import PreprocessConfig
+from components.preprocess.runners import Engine
 from components.schema import parse
 
 FIRST_DAY = datetime(2024, 2, 20)
 SERIAL_STEP = 0.5
+Record = tuple[np.ndarray, np.ndarray, float]
+"""The floats, the ids and the label of an example."""
 COLUMNS = {
     "time": "timestamp",
     "serial": "float",
@@ -63,6 +66,11 @@ def section(time: bool = True, **preprocess: Any) -> PreprocessConfig:
     data = {"columns": COLUMNS, "label": "late", "task": "binary", **roles}
     features = [feature for feature in FEATURES if time or feature["name"] != "serial"]
     return parse(PreprocessConfig, json.dumps({"data": data, "features": features, "preprocess": preprocess}))
+
+
+def engine(**keys: Any) -> Engine:
+    """The keys of the section that name an engine."""
+    return parse(Engine, json.dumps(keys))
 
 
 def parcels(rows: int, first_day: int, days: int, serial: int = 0, new_towns: tuple[str, ...] = ()) -> pa.Table:
@@ -146,3 +154,20 @@ class Made:
         start, end = (pa.scalar(FIRST_DAY + timedelta(days=day), pa.timestamp("us")) for day in (first_day, end_day))
         inside = pc.and_(pc.greater_equal(self.rows["time"], start), pc.less(self.rows["time"], end))
         return self.rows.filter(pc.and_(inside, pc.is_valid(self.rows["late"])))
+
+
+def records(made: Made, part: str) -> dict[float, Record]:
+    """Serial (the first float) → the record."""
+    import tensorflow as tf
+
+    found = {}
+    for path in made.examples.paths(made.folder, part):
+        for raw in tf.data.TFRecordDataset(str(path), compression_type="GZIP"):
+            feature = tf.train.Example.FromString(raw.numpy()).features.feature
+            assert sorted(feature) == ["floats", "ids", "label"]
+            floats = np.array(feature["floats"].float_list.value, np.float32)
+            ids = np.array(feature["ids"].int64_list.value)
+            (label,) = feature["label"].float_list.value
+            assert floats[0] not in found
+            found[float(floats[0])] = (floats, ids, label)
+    return found

@@ -12,9 +12,7 @@ from components import artifacts
 from components.features.arrow import arrow_schema, dense
 from components.features.declaration import Bounds, Moments, Nothing, Vocabulary
 from components.preprocess.drift import of_bounds, of_moments
-from tests.preprocess.parcels import COLUMNS, FEATURES, Made, parcels, section, snapshot, version
-
-Record = tuple[np.ndarray, np.ndarray, float]
+from tests.preprocess.parcels import COLUMNS, FEATURES, Made, parcels, records, section, snapshot, version
 
 
 def truth(rows: pa.Table, column: str) -> np.ndarray:
@@ -34,23 +32,6 @@ def moments_of(rows: pa.Table, feature: str) -> tuple[float, float]:
 
 def training_rows(made: Made) -> pa.Table:
     return made.labelled(0, 30)
-
-
-def records(made: Made, part: str) -> dict[float, Record]:
-    """Serial (the first float) → the record."""
-    import tensorflow as tf
-
-    found = {}
-    for path in made.examples.paths(made.folder, part):
-        for raw in tf.data.TFRecordDataset(str(path), compression_type="GZIP"):
-            feature = tf.train.Example.FromString(raw.numpy()).features.feature
-            assert sorted(feature) == ["floats", "ids", "label"]
-            floats = np.array(feature["floats"].float_list.value, np.float32)
-            ids = np.array(feature["ids"].int64_list.value)
-            (label,) = feature["label"].float_list.value
-            assert floats[0] not in found
-            found[float(floats[0])] = (floats, ids, label)
-    return found
 
 
 def assert_records_are(made: Made, part: str, rows: pa.Table) -> None:

@@ -106,6 +106,7 @@ class Stage:
 
     def __init__(self, root: Path, litert: Callable[[str], bytes]) -> None:
         self.work, self.chosen, self.examples = root / "work", root / "chosen", root / "examples"
+        self.recorded = root / "recorded"
         self.serving = self.chosen / artifacts.SERVING
         self.litert = litert
         self.use("binary")
@@ -140,7 +141,7 @@ class Stage:
         """Rehearses with few requests and no limits but those given; the record's details."""
         loose = dict.fromkeys(("latency_p50_ms", "latency_p99_ms", "min_requests_per_s", "memory_mb", "start_s"))
         config = RehearseConfig(name="flights", rehearse=Rehearse(**{**loose, "requests": 300, **section}))
-        decision = rehearse(self.chosen, self.examples, config, self.work)
+        decision = rehearse(self.chosen, self.examples, config, self.work, self.recorded)
         record = artifacts.read_records(artifacts.run_folder(self.work, "test"))["rehearse"]
         assert (record.status, record.details["decision"]) == ("done", decision)
         return record.details

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from components.artifacts import Question
 from components.rehearse.config import Rehearse
 from components.rehearse.judge import Figures, broken_limits, check
-from components.rehearse.questions import Question
 from components.rehearse.replay import Answer, Replay
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from components import artifacts
+from components.artifacts import Question
 from components.errors import UserError
 from components.predictor.predictor import Predictor
 from components.rehearse import rehearse as step
 from components.rehearse import replay
 from components.rehearse.config import Rehearse
-from components.rehearse.questions import recorded
+from components.rehearse.questions import handed_on, recorded
 
 
 def test_a_sound_model_is_fit(stage):
@@ -166,3 +167,27 @@ def test_a_recorded_request_without_a_finite_answer_is_not_asked_again(stage, mo
     questions, misfits = recorded(stage.work, "flights", predictor, 10)
     assert [question.instance for question in questions] == [{"temp": 1.0}]
     assert misfits == ["the model has no finite answer"]
+
+
+def test_what_was_asked_is_handed_on_for_whoever_puts_it_into_service(stage):
+    instance = {"temp": 3.0, "seats": 120, "origin": "JFK", "cargo": True, "time": "2013-01-31T17:05:00"}
+    stage.log(*[{**instance, "seats": seats} for seats in range(400)])
+    stage.rehearse()
+    questions = artifacts.parse_questions((stage.recorded / artifacts.RECORDED_REQUESTS).read_bytes())
+    logged = [question for question in questions if question.name.startswith("recorded")]
+    assert (len(questions), len(logged)) == (256, 128)
+    assert logged[-1].instance["seats"] == 399, "the newest"
+    held_out = [question.expected for question in questions if question not in logged]
+    np.testing.assert_array_equal(np.float32(held_out), stage.predictions[:128])
+
+
+def test_a_variant_that_cannot_be_loaded_hands_on_nothing(stage):
+    (stage.serving / artifacts.LITERT_MODEL).write_bytes(b"no model")
+    stage.rehearse()
+    assert artifacts.parse_questions((stage.recorded / artifacts.RECORDED_REQUESTS).read_bytes()) == []
+
+
+def test_no_more_is_handed_on_than_a_version_should_carry():
+    rows = [Question("row", {"image": "x" * (1 << 20)}, 0.5, "somebody says") for _ in range(9)]
+    assert len(handed_on([], rows)) == 3
+    assert handed_on([], [Question("row", {}, float("nan"), "somebody says")]) == []

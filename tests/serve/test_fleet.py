@@ -17,6 +17,7 @@ from components.serve.example import example
 from components.serve.fleet import Fleet
 from components.serve.limits import Limits
 from components.serve.served_model import Source
+from components.storage.folder import FolderStorage
 from components.store import Version
 from tests.serve.small import DATA, FEATURES, LEARNED, deploy
 
@@ -63,20 +64,20 @@ def _break(version: Version) -> None:
 def test_following_outlives_a_disk_that_fails(run, low, tmp_path, monkeypatch, caplog) -> None:
     deploy(tmp_path, "small", low)
     fleet, looks = _fleet(tmp_path), []
-    whole = Path.glob
+    whole = FolderStorage.names
 
-    def failing(path: Path, pattern: str) -> Any:
-        looks.append(pattern)
+    def failing(storage: FolderStorage, prefix: str = "") -> Any:
+        looks.append(prefix)
         if 1 < len(looks) < 5:
             raise OSError(5, "Input/output error")
-        return whole(path, pattern)
+        return whole(storage, prefix)
 
     async def scenario() -> None:
         await _until(lambda: len(looks) > 6)
         deploy(tmp_path, "small", low)
         await _until(lambda: fleet.slots["small"].model.version == 2)
 
-    monkeypatch.setattr(Path, "glob", failing)
+    monkeypatch.setattr(FolderStorage, "names", failing)
     run(_following(fleet, scenario))
     assert caplog.text.count("Input/output error") == 1, "said once while it stays the same"
 
@@ -89,7 +90,12 @@ def test_named_models_need_no_search(run, low, tmp_path, monkeypatch) -> None:
         deploy(tmp_path, "small", low)
         await _until(lambda: fleet.slots["small"].model.version == 2)
 
-    monkeypatch.setattr(Path, "glob", lambda *_: pytest.fail("the work directory was searched"))
+    def searched(storage: FolderStorage, prefix: str = "") -> list[str]:
+        assert prefix != "models", "the work directory was searched"
+        return names(storage, prefix)
+
+    names = FolderStorage.names
+    monkeypatch.setattr(FolderStorage, "names", searched)
     run(_following(fleet, scenario))
 
 

@@ -17,7 +17,7 @@ LAYERS = (
     {"schema", "model_yaml", "storage", "digests"},
     {"artifacts"},
     {"features"},
-    {"store", "kubernetes", "learning", "predictor", "report", "cleanup"},
+    {"store", "kubernetes", "learning", "predictor", "report", "cleanup", "cluster_config"},
     {"serve"},
     STEPS,
     {"config"},
@@ -155,6 +155,8 @@ def test_no_path_of_a_machine_and_no_index_in_the_repository() -> None:
 
 # uvicorn loads its event loop and its parser by name.
 LOADED_BY_NAME = {"httptools", "uvloop"}
+# Beam writes TFRecord, TensorFlow Transform's vocabularies, with whichever of three packages it finds.
+CHECKSUMS_OF_BEAM = {"preprocess": {"google-crc32c"}}
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
@@ -186,6 +188,7 @@ def test_an_image_asks_for_the_packages_that_its_code_imports_and_no_others(step
     needed = {DISTRIBUTIONS.get(name, name) for name in imported} | ({"kfp"} if step in STEPS else set())
     if step == "serve" or step in STARTED:
         needed |= LOADED_BY_NAME
+    needed |= CHECKSUMS_OF_BEAM.get(step, set())
     lines = (ROOT / "containers" / step / "requirements.in").read_text().splitlines()
     assert {re.split("[=<>]", line)[0] for line in lines} == needed
 

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from components.errors import UserError
-from components.kubernetes import api, patience
+from components.kubernetes import api, asking, patience
 from components.schema import parse
 from components.train import tfjob_log
 from components.train.tfjob import launch
@@ -118,6 +118,33 @@ def test_the_pods_of_all_names_fit_into_a_label() -> None:
     assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", NAME)
     assert len(f"{NAME}-worker-999") <= 63
     assert job_name(KEY) == NAME != job_name("another")
+
+
+def test_the_cost_of_the_processes_belongs_to_the_step() -> None:
+    pod = step_pod()
+    pod["metadata"]["labels"] = {
+        "model": "flights",
+        "step": "train",
+        "owner": "us",
+        "cost-center": "42",
+        "pipeline/runid": "1-2",
+        "workflows.argoproj.io/workflow": "w",
+        "pipelines.kubeflow.org/v2_component": "true",
+    }
+    template = tfjob(pod, ["-m", "x"], WORKERS, KEY, "r", TFJobSettings())["spec"]["tfReplicaSpecs"]["Worker"][
+        "template"
+    ]
+    labels = template["metadata"]["labels"]
+    assert {key: labels[key] for key in ("model", "step", "owner", "cost-center", "pipeline/runid")} == {
+        "model": "flights",
+        "step": "train",
+        "owner": "us",
+        "cost-center": "42",
+        "pipeline/runid": "1-2",
+    }
+    # Argo and KFP would take the processes for pods of theirs.
+    assert not any("argoproj" in key or "pipelines.kubeflow.org" in key for key in labels)
+    assert labels["evergreen/run"] == "r"
 
 
 def test_the_processes_are_copies_of_the_steps_pod() -> None:
@@ -357,7 +384,7 @@ def test_a_short_outage_is_waited_for(server: ApiServer, fault: Any) -> None:
 
 
 def test_a_long_outage_ends_the_step(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "OUTAGE_S", 0.3)
+    monkeypatch.setattr(asking, "OUTAGE_S", 0.3)
     monkeypatch.setattr("components.train.tfjob.CANCEL_S", 0.1)
     server.script = lambda server, name: server.make_pods(name) and None
     server.fault = lambda method, path, query: 503 if server.jobs else None

@@ -22,7 +22,8 @@ from components.cleanup.kubeflow.marks import Mark
 from components.cleanup.kubeflow.run import Run
 from components.errors import UserError
 from components.kubernetes.tfjob import RUN, Object
-from components.storage.open import is_local, open_storage
+from components.storage.address import is_local
+from components.storage.open import open_storage
 from components.storage.storage import Storage
 from components.store import ModelStore
 

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-ENDED = frozenset(("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"))
-Object = dict[str, Any]
+from components.kubernetes.kubeflow_pipelines import ENDED, Object
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""A model's pipeline as the YAML that Kubeflow Pipelines takes, with a version named by its content."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.compiler import Compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
+
+from components.cluster_config import BUILT_IN
+from components.config import ModelConfig
+from components.errors import UserError
+from components.orchestration.build_images import LOCK
+from components.orchestration.cluster import Placement
+from components.orchestration.draw import DEFAULT_WORK, Draw
+from components.orchestration.images import image
+from components.schema import canonical_json
+
+MAX_BYTES = 700_000
+"""What Argo takes of a pipeline (backend/src/apiserver/model/pipeline_version.go of kubeflow/pipelines)."""
+MAX_WORK_BYTES = 2_000
+"""KFP's API server takes 10,000 bytes of parameters, as JSON (MAX_PARAMETER_BYTES there)."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled pipeline.
+
+    Attributes:
+        name: of the pipeline, `evergreen-<model>`.
+        version: the pipeline's name and twelve digits of its content's hash: equal content has an equal name, in KFP's
+            database and as the name of a Kubernetes resource.
+        work: default of the parameter `work_uri`.
+        yaml: the pipeline's specification and its platform's, as two YAML documents.
+        drawn: what KFP made of the pipeline function.
+    """
+
+    name: str
+    version: str
+    work: str
+    yaml: str
+    drawn: Any
+
+    def manifests(self, namespace: str | None) -> str:
+        """The same as the Kubernetes resources `Pipeline` and `PipelineVersion`.
+
+        Args:
+            namespace: where they belong; None: where they are applied.
+        """
+        options = KubernetesManifestOptions(
+            pipeline_version_name=self.version, namespace=namespace, include_pipeline_manifest=True
+        )
+        return _written(self.drawn, kubernetes_manifest_format=True, kubernetes_manifest_options=options)
+
+
+def compile_pipeline(draw: Draw, config: ModelConfig, work: str | None, lock: Path | None) -> Compiled:
+    """Compiles the pipeline of a model for a cluster.
+
+    Args:
+        draw: draws it.
+        config: the model.
+        work: default of the parameter `work_uri`; None: what `cluster.work_uri` says, else `.evergreen`.
+        lock: the addresses of pushed images; None: `images.lock` beside pipeline.py, where there is one.
+
+    Raises:
+        UserError: the lock cannot be read or is of other code, or the pipeline is larger than a cluster takes.
+    """
+    placement = Placement(config, image_addresses(lock, config.cluster.registry))
+    place = work or config.cluster.work_uri or DEFAULT_WORK
+    place = place.rstrip("/") if "://" in place else place  # the steps' cache keys hold it as it is
+    drawn = draw(config, place, placement)
+    text = _written(drawn)
+    _check_size(text, place)
+    content = [json_format.MessageToDict(message) for message in (drawn.pipeline_spec, drawn.platform_spec)]
+    name = content[0]["pipelineInfo"]["name"]
+    version = f"{name}-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]}"
+    return Compiled(name, version, place, text, drawn)
+
+
+def notes(config: ModelConfig, compiled: Compiled, lock: Path | None) -> list[str]:
+    """What a cluster would not find, unless there is more on its nodes than we know of.
+
+    Args:
+        config: the model.
+        compiled: its pipeline.
+        lock: what it was compiled with.
+    """
+    places = {"ingest.source": config.ingest.source, "work_uri (--work, cluster.work_uri)": compiled.work}
+    if config.predict.source is not None:
+        places["predict.source"] = config.predict.source
+    said = [
+        f"{key} is {place}, a path; a cluster needs a URL such as s3://bucket/evergreen"
+        for key, place in places.items()
+        if "://" not in place and not place.startswith("{work}")
+    ]
+    if lock is None and not LOCK.exists() and not config.cluster.registry:
+        said.append(
+            "the images have no registry, and start only on nodes that they were loaded on; elsewhere run `make images "
+            "PUSH=1 REGISTRY=…`, or give cluster.registry"
+        )
+    return said
+
+
+def image_addresses(lock: Path | None, registry: str) -> dict[str, str]:
+    """Where a cluster pulls the image of each step from, by the image's name.
+
+    Args:
+        lock: JSON that `make images PUSH=1` wrote: names with the hash of their content, and addresses with a digest;
+            None: `images.lock` beside pipeline.py, where there is one.
+        registry: registry and path that images have without a lock.
+
+    Raises:
+        UserError: the lock cannot be read, or lacks an image of this very code.
+    """
+    names = [image(step) for step in BUILT_IN]
+    path = LOCK if lock is None and LOCK.exists() else lock
+    if path is None:
+        return {name: f"{registry}/{name}" if registry else name for name in names}
+    locked = _read_lock(path)
+    missing = [name for name in names if name not in locked]
+    if missing:
+        raise UserError(
+            f"{path} has no {missing[0]}, the image of the code as it is; run `make images PUSH=1 REGISTRY=…` again, "
+            "or remove that file to go without digests"
+        )
+    return {name: locked[name] for name in names}
+
+
+def _read_lock(path: Path) -> Mapping[str, str]:
+    try:
+        locked = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run `make images PUSH=1 REGISTRY=…` again") from None
+    addresses = locked.values() if isinstance(locked, dict) else [locked]
+    wrong = [address for address in addresses if not isinstance(address, str) or "@sha256:" not in address]
+    if wrong:
+        raise UserError(f"{path} holds {wrong[0]!r}; an address must end in @sha256:…: run `make images PUSH=1` again")
+    return dict(locked)
+
+
+def _written(drawn: Any, **options: Any) -> str:
+    """What KFP's compiler, which writes to files only, writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pipeline.yaml")
+        Compiler().compile(drawn, str(path), **options)
+        return path.read_text(encoding="utf-8")
+
+
+def _check_size(text: str, work: str) -> None:
+    if len(text.encode()) > MAX_BYTES:
+        raise UserError(
+            f"the pipeline is {len(text.encode()):,} bytes as YAML; a cluster takes {MAX_BYTES:,}: declare fewer "
+            "columns or features"
+        )
+    if len(work.encode()) > MAX_WORK_BYTES:
+        raise UserError(f"work_uri is {len(work.encode()):,} bytes; it must be at most {MAX_WORK_BYTES:,}: shorten it")
