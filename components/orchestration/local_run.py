@@ -1,6 +1,8 @@
 """One run of a pipeline on this machine, through KFP's local runner."""
 
+import builtins
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -183,8 +185,29 @@ class LocalRun:
     @contextlib.contextmanager
     def _log(self) -> Iterator[None]:
         """Sends what KFP and the tasks print to the run's log."""
-        with (self.folder / LOG).open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+        with (
+            (self.folder / LOG).open("w", encoding="utf-8") as log,
+            contextlib.redirect_stdout(log),
+            _output_put_back(),
+        ):
             yield
+
+
+@contextlib.contextmanager
+def _output_put_back() -> Iterator[None]:
+    """Puts `print` and the root logger back.
+
+    KFP (2.17) changes them for each task; of tasks at work side by side, one puts back what the other had changed, so
+    that in the end `print` indents and the log goes to a file that is closed.
+    """
+    root = logging.getLogger()
+    found, handlers, level = builtins.print, list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        builtins.print = found
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def init_kfp(work: Path, cache: bool, runner: KfpRunner | None = None) -> None:
