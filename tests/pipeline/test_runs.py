@@ -85,6 +85,7 @@ def test_a_recipe_more_runs_only_that_recipe(workshop, first) -> None:
     assert outcome.cached() == CACHED_STEPS
 
 
+@pytest.mark.nightly
 def test_without_cache_and_forced_everything_is_made_again(workshop, first) -> None:
     fewer = ("--set", "compress.recipes=[float32]", "--set", "evaluate.min_quality=0.999")
     outcome = workshop.run("--no-cache", "--force", *fewer)
@@ -103,6 +104,7 @@ def test_a_model_that_breaks_a_limit_of_the_rehearsal_is_not_deployed(workshop, 
     assert outcome.cached() == CACHED_STEPS
 
 
+@pytest.mark.nightly
 def test_changed_code_runs_its_step_and_those_after_it_again(
     workshop, first, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

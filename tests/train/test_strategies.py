@@ -76,6 +76,7 @@ def goes_on_once(made: Place) -> None:
     assert [epoch["epoch"] for epoch in done["history"]] == list(range(1, len(done["history"]) + 1))
 
 
+@pytest.mark.nightly
 def test_a_killed_worker_ends_all_and_the_next_launch_goes_on(tmp_path):
     made = Place(tmp_path, workers=2, epochs=20, patience=20, refit=False, checkpoint_minutes=0.001)
     threading.Thread(target=kill, args=(tmp_path, "worker-0", "worker", 1), daemon=True).start()
