@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from components.errors import UserError
+from components.orchestration.lock import chosen_lock
 from manifests.check import CRDS, check, empty_secrets
 from manifests.images import pin
 from manifests.local_secrets import LOCAL, make_secrets, write_private
@@ -19,7 +20,6 @@ from manifests.local_secrets import LOCAL, make_secrets, write_private
 HERE = Path(__file__).parent
 BASE = HERE / "base"
 OVERLAYS = sorted(path.parent for path in HERE.glob("overlays/*/kustomization.yaml"))
-LOCK = HERE.parent / "images.lock"
 NEEDS_KUSTOMIZE = (
     "neither kubectl nor kustomize is installed; install one of them, as https://kubectl.docs.kubernetes.io tells"
 )
@@ -62,7 +62,7 @@ def _render(overlay: Path, options: argparse.Namespace) -> int:
     if overlay.resolve() == LOCAL and (made := make_secrets(LOCAL)):
         print(f"made {os.path.relpath(made)} with random keys, which Git leaves alone")
     objects = render(overlay)
-    pin(objects, options.images_lock or (LOCK if LOCK.exists() else None), options.registry)
+    pin(objects, chosen_lock(options.images_lock), options.registry)
     findings = check(objects, options.crds)
     problems = findings.problems + ([] if overlay.resolve() == BASE else empty_secrets(objects))
     for line in (*problems, *sorted(findings.skipped)):

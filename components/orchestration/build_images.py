@@ -5,7 +5,6 @@ library only.
 """
 
 import argparse
-import json
 import math
 import os
 import shlex
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,11 +23,11 @@ from components.errors import UserError
 from components.orchestration import images
 from components.orchestration.engines import BuiltImage, Engine, find_engine
 from components.orchestration.images import ROOT, carried_files, content_hash, image
+from components.orchestration.lock import LOCK, read_lock, write_lock
 
 BASE_IMAGE = "python:3.11-slim"
 BUILD_IMAGE = "python:3.11"
 BASE_LABEL = "org.opencontainers.image.base.name"
-LOCK = ROOT / "images.lock"
 MB = 10**6
 SERVE_BYTES = 400 * MB
 LIGHT_BYTES = 500 * MB
@@ -116,19 +114,10 @@ def limit_bytes(name: str) -> int | None:
     return None if "\ntensorflow==" in pins else LIGHT_BYTES
 
 
-def write_lock(pushed: Mapping[str, str], path: Path) -> None:
-    """Adds to the lock where images lie, and takes out what the code has left behind.
-
-    Args:
-        pushed: of each image's name, `evergreen-python-<name>:<hash>`, its address `registry/…@sha256:…`.
-        path: the lock, JSON of the same form.
-    """
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def renewed(before: Mapping[str, str], pushed: Mapping[str, str]) -> dict[str, str]:
+    """A lock with what was pushed, and without what the code has left behind."""
     current = {image(name) for name in names()}
-    lock = {name: address for name, address in {**before, **pushed}.items() if name in current}
-    written = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    written.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    written.replace(path)
+    return {name: address for name, address in {**before, **pushed}.items() if name in current}
 
 
 def _revision() -> str:
@@ -170,6 +159,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"{unknown[0]} has no image; choose among {', '.join(names())}")
     if options.push and not options.registry:
         raise UserError("no registry is given; name one, as in make images PUSH=1 REGISTRY=registry.example.com/ml")
+    if options.push:
+        _locked(options.lock)  # before anything is built and pushed that could not be noted
 
 
 def _show(made: Mapping[str, Made]) -> None:
@@ -188,6 +179,10 @@ def _check_sizes(made: Mapping[str, Made]) -> None:
         raise UserError(f"too large: {', '.join(heavy)}; look at what their requirements bring")
 
 
+def _locked(path: Path) -> dict[str, str]:
+    return read_lock(path) if path.exists() else {}
+
+
 def _push(engine: Engine, options: argparse.Namespace) -> None:
     """Pushes the images; the lock names none that has not arrived."""
     pushed = {}
@@ -196,7 +191,7 @@ def _push(engine: Engine, options: argparse.Namespace) -> None:
         digest = engine.push(image(name), target, shlex.split(options.push_options))
         pushed[image(name)] = f"{target.rpartition(':')[0]}@{digest}"
         print(pushed[image(name)], flush=True)
-    write_lock(pushed, options.lock)
+    write_lock(renewed(_locked(options.lock), pushed), options.lock)
     print(f"wrote {os.path.relpath(options.lock)}")
 
 

@@ -1,9 +1,7 @@
 """A model's pipeline as the YAML that Kubeflow Pipelines takes, with a version named by its content."""
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from components.cluster_config import BUILT_IN
 from components.config import ModelConfig
 from components.errors import UserError
-from components.orchestration.build_images import LOCK
 from components.orchestration.cluster import Placement
 from components.orchestration.draw import DEFAULT_WORK, Draw
 from components.orchestration.images import image
+from components.orchestration.lock import chosen_lock, pinned, read_lock
 from components.schema import canonical_json
 
 MAX_BYTES = 700_000
@@ -98,7 +96,7 @@ def notes(config: ModelConfig, compiled: Compiled, lock: Path | None) -> list[st
         for key, place in places.items()
         if "://" not in place and not place.startswith("{work}")
     ]
-    if lock is None and not LOCK.exists() and not config.cluster.registry:
+    if chosen_lock(lock) is None and not config.cluster.registry:
         said.append(
             "the images have no registry, and start only on nodes that they were loaded on; elsewhere run `make images "
             "PUSH=1 REGISTRY=…`, or give cluster.registry"
@@ -118,29 +116,11 @@ def image_addresses(lock: Path | None, registry: str) -> dict[str, str]:
         UserError: the lock cannot be read, or lacks an image of this very code.
     """
     names = [image(step) for step in BUILT_IN]
-    path = LOCK if lock is None and LOCK.exists() else lock
+    path = chosen_lock(lock)
     if path is None:
         return {name: f"{registry}/{name}" if registry else name for name in names}
-    locked = _read_lock(path)
-    missing = [name for name in names if name not in locked]
-    if missing:
-        raise UserError(
-            f"{path} has no {missing[0]}, the image of the code as it is; run `make images PUSH=1 REGISTRY=…` again, "
-            "or remove that file to go without digests"
-        )
-    return {name: locked[name] for name in names}
-
-
-def _read_lock(path: Path) -> Mapping[str, str]:
-    try:
-        locked = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); run `make images PUSH=1 REGISTRY=…` again") from None
-    addresses = locked.values() if isinstance(locked, dict) else [locked]
-    wrong = [address for address in addresses if not isinstance(address, str) or "@sha256:" not in address]
-    if wrong:
-        raise UserError(f"{path} holds {wrong[0]!r}; an address must end in @sha256:…: run `make images PUSH=1` again")
-    return dict(locked)
+    locked = read_lock(path)
+    return {name: pinned(locked, name, path) for name in names}
 
 
 def _written(drawn: Any, **options: Any) -> str:

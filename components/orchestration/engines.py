@@ -79,7 +79,14 @@ class Engine:
         self._run(["push", *options, target], f"{target} could not be pushed; log in to the registry")
         repository = target.rpartition(":")[0]
         found = json.loads(self._run(["image", "inspect", target], f"{target} is gone"))[0]["RepoDigests"]
-        return next(digest.partition("@")[2] for digest in found if digest.startswith(f"{repository}@"))
+        # Docker leaves its own registry out of a name.
+        familiar = repository.removeprefix("docker.io/").removeprefix("library/")
+        digests = [
+            digest.partition("@")[2] for digest in found if digest.startswith((f"{repository}@", f"{familiar}@"))
+        ]
+        if not digests:
+            raise UserError(f"{self.program} does not tell the digest of {target}; see `{self.program} image inspect`")
+        return digests[0]
 
     def _build_options(self) -> list[str]:
         return []

@@ -73,7 +73,8 @@ def _push(program: str, folder: Path, words: list[str], images: dict[str, Any]) 
     digest = "sha256:" + hashlib.sha256(target.encode()).hexdigest()
     if program == "docker":
         elsewhere = "elsewhere.example.com/other@sha256:" + "0" * 64
-        images[target]["RepoDigests"] = [elsewhere, f"{target.rpartition(':')[0]}@{digest}"]
+        familiar = target.rpartition(":")[0].removeprefix("docker.io/")
+        images[target]["RepoDigests"] = [elsewhere, f"{familiar}@{digest}"]
     else:
         Path(words[words.index("--digestfile") + 1]).write_text(digest)
     return 0

@@ -80,6 +80,22 @@ def test_pushing_writes_where_each_image_lies(machine, engine) -> None:
     assert here.calls("push")[0] == f"registry.example.com:5000/ml/{image('resolve')}"
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_docker_hub_is_a_registry_too(machine, engine) -> None:
+    here = machine(engine)
+    assert here.make("resolve", "--push", "--registry", "docker.io/site") == 0
+    lock = json.loads((here.folder / "images.lock").read_text())
+    assert lock[image("resolve")].startswith("docker.io/site/evergreen-python-resolve@sha256:")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": "b"}'])
+def test_a_damaged_lock_is_told_before_anything_is_built(machine, content, capsys) -> None:
+    here = machine("docker")
+    (here.folder / "images.lock").write_text(content)
+    assert here.make("resolve", "--push", "--registry", "r") == 1
+    assert "images.lock" in capsys.readouterr().err and here.calls("build") == here.calls("push") == []
+
+
 def test_the_lock_keeps_other_images_and_drops_those_of_older_code(machine, change) -> None:
     here = machine("podman")
     registry = ("--push", "--registry", "r")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.errors import UserError
+from components.orchestration import lock as locking
 from components.orchestration.images import image
 from manifests import local_secrets, render
 from manifests.check import Findings
@@ -23,7 +24,7 @@ def test_base_and_overlays_are_rendered(
 ) -> None:
     monkeypatch.setattr(render, "BASE", copied / "base")
     monkeypatch.setattr(render, "OVERLAYS", [copied / "overlays" / "local"])
-    monkeypatch.setattr(render, "LOCK", tmp_path / "images.lock")
+    monkeypatch.setattr(locking, "LOCK", tmp_path / "images.lock")
     assert render.main(["--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.count("objects, valid") == 2
     for name in ("base", "local"):

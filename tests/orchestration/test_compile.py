@@ -19,6 +19,7 @@ from components.cluster_config import BUILT_IN
 from components.config import load
 from components.errors import UserError
 from components.orchestration import compile as compiling
+from components.orchestration import lock as locking
 from components.orchestration.images import image
 from tests.kfp_server.server import KfpServer
 from tests.orchestration.compiled import FAST, GOLDEN, compiled
@@ -124,7 +125,7 @@ def test_a_lock_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_lock_beside_the_pipeline_is_taken_without_being_named(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compiling, "LOCK", _lock(tmp_path))
+    monkeypatch.setattr(locking, "LOCK", _lock(tmp_path))
     found = compiling.compile_pipeline(pipeline.draw, load(GOLDEN), None, None)
     assert f"registry.example.com/train{DIGEST}" in found.yaml
 
