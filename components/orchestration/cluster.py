@@ -9,7 +9,9 @@ What KFP's backend and Argo (read in kubeflow/pipelines 2.17 and Argo 4) make of
 * a retry follows any failure, whatever the exit code, and a pod that was ended by its timeout or by a node that was
   taken away; not a pod that somebody deleted before Argo saw it end.
 * a timeout counts from the pod's start; what waits for a node is ended by the run's limit only.
-* each pod has the label `pipeline/runid` by KFP: that is the label `run` of cost reports, and `step.py` hands it on.
+* each pod has the label `pipeline/runid` by KFP, which `step.py` hands on. Ours, `run`, is the same: KFP's API server
+  and its controller of recurring runs write the run's id for `{{workflow.uid}}` wherever that stands in a workflow
+  (ReplaceUID in backend/src/common/util/workflow.go), in the arguments that carry labels too.
 * KFP drops all capabilities, forbids privilege escalation and sets seccomp's default itself; there is no way to ask it
   for a read-only root file system, which the images bear and a policy of the cluster may impose.
 * importers and KFP's drivers are pods of KFP's own: only its administrator gives them labels and resources.
@@ -27,6 +29,7 @@ from components.cluster_config import Nodes, StepName, StepSettings, Volume
 from components.config import ModelConfig
 
 NO_OWNER = "unknown"
+RUN_ID = "{{workflow.uid}}"
 LONGEST_LABEL = 63
 WRITABLE = "/tmp"
 """KFP's executor and the images' HOME are there; it is Python's folder for temporary files."""
@@ -70,6 +73,7 @@ class Placement:
             "app.kubernetes.io/part-of": "evergreen",
             "model": self.config.name,
             "step": step,
+            "run": RUN_ID,
             "owner": label_value(self.config.owner) or NO_OWNER,
         }
 

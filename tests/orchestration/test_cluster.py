@@ -92,6 +92,7 @@ def test_every_executor_has_limits_labels_retries_a_timeout_and_a_pinned_image(
         assert all(resources[f"resource{what}"] for what in ("CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit"))
         labels = one["kubernetes"]["podMetadata"]["labels"]
         assert labels["step"] == step and labels["model"] and labels["owner"]
+        assert labels["run"] == "{{workflow.uid}}", "KFP writes the run's id there"
         assert one["kubernetes"]["fieldPathAsEnv"][0]["fieldPath"] == "metadata.labels['pipeline/runid']"
         assert one["retry"]["maxRetryCount"] > 0 and one["retry"]["backoffDuration"] != "0s"
         assert int(one["kubernetes"]["activeDeadlineSeconds"]) > 0
