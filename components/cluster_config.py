@@ -5,6 +5,7 @@ that other resources retrain nothing. Two keys stand in the cache key of Kubeflo
 of the images' names, and the claims among `volumes`.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -18,6 +19,8 @@ UNITS = {"Mi": MIB, "Gi": 2**30, "Ti": 2**40, "M": 10**6, "G": 10**9, "T": 10**1
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+OWN_VOLUMES = re.compile(r"tmp|empty-\d+")
+"""What `orchestration/cluster.py` calls empty folders."""
 OWN_LABELS = ("model", "step", "run", "owner", "app.kubernetes.io/part-of")
 FOREIGN_LABELS = ("pipeline/", "pipelines.kubeflow.org/", "workflows.argoproj.io/")
 TAKEN_PATHS: tuple[str, ...] = ("/app", "/tmp", "/usr", "/var/run/argo", "/var/run/secrets/kubernetes.io")
@@ -86,6 +89,8 @@ class Volume(Section):
         if len(sources) != 1:
             told = " and ".join(sources) or "no source"
             raise ValueError(f"{self.path} has {told}; give one of claim, secret, config_map, empty_dir")
+        if OWN_VOLUMES.fullmatch(_source(self) or ""):
+            raise ValueError(f"{_source(self)} is what a volume of the pod is called already; choose another name")
         # A folder above would hide the taken one.
         own = f"{self.path}/"
         taken = [path for path in TAKEN_PATHS if own.startswith(f"{path}/") or f"{path}/".startswith(own)]
@@ -151,7 +156,7 @@ class StepSettings(Section):
 
 
 def _source(volume: Volume) -> str | None:
-    """KFP names a pod's volume by what it holds; empty folders get names of their own."""
+    """KFP names a pod's volume by what it holds."""
     return volume.claim or volume.secret or volume.config_map
 
 

@@ -66,6 +66,8 @@ def test_what_a_step_says_of_nodes_adds_to_their_kind() -> None:
         ({"defaults": {"volumes": [{"path": "/.cache", "claim": "a"}]}}, "/.cache is taken"),
         ({"defaults": {"volumes": [{"path": "/var", "claim": "a"}]}}, "path is /var, and /var/run/argo is taken"),
         ({"defaults": {"volumes": [{"path": "data", "claim": "a"}]}}, "must match pattern"),
+        ({"defaults": {"volumes": [{"path": "/data", "claim": "tmp"}]}}, "tmp is what a volume of the pod is called"),
+        ({"defaults": {"volumes": [{"path": "/data", "secret": "empty-1"}]}}, "empty-1 is what a volume of the pod"),
         ({"defaults": {"volumes": [{"path": f"/{n}", "claim": "a"} for n in "xy"]}}, "volumes names a twice"),
         ({"defaults": {"secrets": {"s": {"NOT GOOD": "key"}}}}, "must match pattern"),
         ({"registry": "https://registry.example.com/"}, "must match pattern"),
