@@ -51,6 +51,7 @@ class Mirror:
             files = json.loads(self._storage.read(MANIFEST))["files"]
             with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as stage:
                 self._take(files, Path(stage))
+            self._sent, self._digests = self._state(), files
         except FileNotFoundError as error:
             log.info("nothing is gone on with: %s", error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -62,6 +62,21 @@ def test_another_pod_goes_on_and_nothing_is_left_at_the_end(s3_root: str, pod) -
     assert not folder.exists() and not list(open_storage(s3_root).entries("checkpoints"))
 
 
+def test_what_was_just_brought_is_not_sent_back(s3_root: str, pod, tmp_path: Path, monkeypatch) -> None:
+    _preempted(s3_root, 1, beginning=0.0, weights=1.0)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    mirror = Mirror(folder, f"{s3_root}/checkpoints/t")
+    mirror.fetch()
+    sent = []
+    monkeypatch.setattr(BucketStorage, "upload", lambda _, stage, key: sent.extend(stage.iterdir()))
+    mirror.send()
+    assert sent == [] and _saved(folder) == (1, {"beginning": 0.0, "weights": 1.0})
+    _save(folder, 2, weights=2.0)
+    mirror.send()
+    assert len(sent) == 2, "the progress and what changed"
+
+
 def test_a_run_without_cache_goes_on_with_nothing(s3_root: str, pod, monkeypatch: pytest.MonkeyPatch) -> None:
     _preempted(s3_root, 1, weights=1.0)
     pod()
