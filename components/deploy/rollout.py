@@ -193,6 +193,8 @@ class Rollout:
             if found is None or not self._is_ours(found):
                 return None
             old = self._store.pointed("serving")
+            if old is not None and serves(found, old):
+                return f"{self._service} stays at version {old.number}, which is in service"
             with contextlib.suppress(ConflictError):
                 if old is not None:
                     spec = pointed(json.loads(self._before) if self._before else found["spec"], old)
@@ -213,7 +215,7 @@ class Rollout:
     def _look_back(self, state: str) -> str:
         """Whether the version that was put back serves."""
         old = self._store.pointed("serving")
-        if old is None:
+        if old is None or old.number == self._version.number:  # which was waited for already
             return state
 
         def look() -> str | None:
@@ -224,7 +226,8 @@ class Rollout:
         return state if why is None else f"{state}, which does not serve either ({why})"
 
     def _withdraw(self, error: BaseException) -> None:
-        reason = f"version {self._version.number} was withdrawn: {error}"
+        is_in_service = self._store.number("serving") == self._version.number
+        reason = "" if is_in_service else f"version {self._version.number} was withdrawn: {error}"
         self._store.end_rollout(self._version, self._run, reason[:REASON_CHARACTERS])
 
 

@@ -514,6 +514,19 @@ def test_after_a_rollback_by_hand_the_cluster_follows_by_a_command(go, server, s
     assert served(server).endswith("/1/serving") and store.number("serving") == 1 and store.number("candidate") is None
 
 
+def test_what_is_in_service_stays_there_when_it_does_not_come_up_by_hand(go, server, store, work, capsys) -> None:
+    go(1, wait_minutes=SHORT)
+    go(2)
+    store.rollback()
+    server.behave = never_comes_up
+    assert main(["--work", work, "--model", MODEL]) == 1
+    said = capsys.readouterr().err
+    assert "InferenceService team/m did not serve version 1 within" in said
+    assert "team/m stays at version 1, which is in service; mend that and run again" in said
+    assert store.number("serving") == 1 and store.number("candidate") is None and store.withdrawal() == ""
+    assert served(server).endswith("/1/serving")
+
+
 def test_the_command_says_what_is_missing_in_one_sentence(store: Rollouts, work: str, tmp_path: Path, capsys) -> None:
     assert main(["--work", work, "--model", MODEL]) == 1
     sources = make_sources(tmp_path / "local")
