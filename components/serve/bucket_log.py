@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from components.storage.open import open_storage
 
 FILES = 8
-"""Of a log that is full."""
+"""Of a log that is full: what is deleted at once is an eighth of it."""
 WAIT_S = 60.0
 RETRY_S = 10.0
 
@@ -38,7 +38,7 @@ class BucketWriter:
         for line in lines:
             if len(line) > most:
                 continue
-            if self._bytes + len(line) > most and not self._send():
+            if self._bytes + len(line) > most and not self._makes_room():
                 continue
             self._due_s = self._due_s if self._lines else time.monotonic() + WAIT_S
             self._lines.append(line)
@@ -55,6 +55,10 @@ class BucketWriter:
         """Writes what waits."""
         if self._lines:
             self._send()
+
+    def _makes_room(self) -> bool:
+        """Not asked of a bucket that was away a moment ago: each line that comes would wait for it."""
+        return (not self._complained or time.monotonic() > self._due_s) and self._send()
 
     def _send(self) -> bool:
         """Whether the lines are written; where they are not, they go on waiting, and it is said once why."""

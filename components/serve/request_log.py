@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from components.serve.answers import encode
-from components.serve.bucket_log import BucketWriter
+from components.serve.bucket_log import FILES, BucketWriter
 from components.serve.counters import Counters
 from components.storage.address import Address
 
@@ -27,8 +27,6 @@ WRITE_EVERY_S = 0.25
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 MOST_SKIPPED = 2.0**53
 """More than a server sees; the smallest shares would give infinity."""
-FILES = 8
-"""A file is closed at the bound divided by this: what is deleted at once is an eighth of the log."""
 Instance = Callable[[int], dict[str, Any]]
 """An instance of a request as JSON values, by its index."""
 

@@ -70,9 +70,11 @@ def test_lines_wait_while_the_bucket_is_away_and_are_dropped_when_there_is_no_ro
     s3_root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     writer = BucketWriter(s3_root, 8_000)
+    asked = []
     with monkeypatch.context() as patch:
-        patch.setattr(type(writer._storage), "write", _away)
+        patch.setattr(type(writer._storage), "write", lambda *_: asked.append(_) or _away())
         assert [writer.write([b"x" * 600]) for _ in range(3)] == [1, 0, 0]
+        assert len(asked) == 1, "a bucket that is away is not asked for each line"
         writer.close()
     assert capsys.readouterr().err.count("cannot be logged") == 1
     writer.close()
