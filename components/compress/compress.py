@@ -80,15 +80,16 @@ def compress(model: Path, examples: Path, recipe: Recipe, work: Address, variant
         artifacts.write_json(folder / artifacts.VARIANT, details)
 
 
-def _scratch(work: Address, model: Path, examples: Path, recipe: Recipe) -> contextlib.AbstractContextManager[Path]:
-    """The folder of the recipe's trainings; of one that trains nothing it is not made."""
-    name = digest(model, examples, recipe)
+def _scratch(
+    work: Address, model: Path, examples: Path, recipe: Recipe
+) -> contextlib.AbstractContextManager[Path | None]:
+    """The folder of the recipe's trainings; None of one that trains nothing."""
     if recipe.fitting is None:
-        return contextlib.nullcontext(training_folder.folder_of(work, name))
-    return training_folder.kept_while_made(work, name)
+        return contextlib.nullcontext()
+    return training_folder.kept_while_made(work, digest(model, examples, recipe))
 
 
-def _make(model: Path, examples: Path, recipe: Recipe, scratch: Path, serving: Path) -> dict[str, Any]:
+def _make(model: Path, examples: Path, recipe: Recipe, scratch: Path | None, serving: Path) -> dict[str, Any]:
     """Writes the serving artifact; returns what there is to tell of it."""
     candidate, trained = _changed(Candidate.read(model), examples, recipe, scratch)
     changed_s = time.perf_counter()
@@ -105,9 +106,11 @@ def digest(model: Path, examples: Path, recipe: Recipe) -> str:
     return training_folder.digest("compress", canonical_json(described), model, examples)
 
 
-def _changed(candidate: Candidate, examples: Path, recipe: Recipe, scratch: Path) -> "tuple[Candidate, Trained | None]":
+def _changed(
+    candidate: Candidate, examples: Path, recipe: Recipe, scratch: Path | None
+) -> "tuple[Candidate, Trained | None]":
     """The candidate after all changes of the recipe, and what training it took."""
-    if recipe.fitting is None:
+    if recipe.fitting is None or scratch is None:
         return candidate, None
     # TFMOT takes seconds to import, which recipes that train nothing do without.
     from components.compress.tune import Tuner
