@@ -1,6 +1,7 @@
 """Where predictions go: a folder, or a place in a bucket by way of a folder of this machine."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,9 +43,11 @@ def brought(address: Address, first: Sequence[str], last: Sequence[str]) -> Iter
             for path in folder.glob(".*"):
                 if path.is_file():  # the lock is of this machine
                     path.unlink()
-            for name in first:
-                if (folder / name).is_dir():
-                    storage.upload(folder / name, name)
-                elif (folder / name).exists():
-                    storage.write(name, (folder / name).read_bytes())
+            for path in (folder / name for name in first):
+                if path.is_dir():
+                    storage.upload(path, path.name)
+                    shutil.rmtree(path)
+                elif path.exists():
+                    storage.write(path.name, path.read_bytes())
+                    path.unlink()
             storage.upload(folder, "", [name for name in last if (folder / name).exists()])

@@ -48,3 +48,17 @@ def test_a_kill_leaves_no_shard_without_its_bad_rows(s3_root: str, monkeypatch: 
     ):
         _write(folder, "_manifest.json", "_bad/part-0", "part-0")
     assert sent == [], "a call that finds the shard does not make it again"
+
+
+def test_each_file_is_sent_once(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, sent = BucketStorage._put, []
+
+    def noted(storage: BucketStorage, path: Path, key: str) -> None:
+        sent.append(path.name)
+        real(storage, path, key)
+
+    monkeypatch.setattr(BucketStorage, "_put", noted)
+    with brought(s3_root, ["_manifest.json", "_bad"], ["_summary.json"]) as folder:
+        _write(folder, "_manifest.json", "_bad/bad-0", "part-0", "_summary.json")
+    assert sorted(sent) == ["_summary.json", "bad-0", "part-0"]
+    assert open_storage(s3_root).read("_manifest.json") == b"_manifest.json"
