@@ -1,4 +1,4 @@
-"""The versions of one model: found, added, copied."""
+"""The versions of one model: found, added."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,6 @@ from components.errors import UserError
 from components.storage.address import Address, is_local
 from components.storage.open import open_storage
 from components.store.bucket_versions import BucketVersions
-from components.store.copies import download
 from components.store.folder_versions import FolderVersions
 from components.store.marks import Marks
 from components.store.version import Version
@@ -62,10 +61,6 @@ class Versions:
                 with the next number when another writer takes that one first.
         """
         return self._version(self._versions.add(fill))
-
-    def download(self, version: Version, folder: Path) -> Version:
-        """Copies a version to a folder; see `copies.download`."""
-        return download(version, folder)
 
     def _version(self, number: int) -> Version:
         place = self._location / str(number) if isinstance(self._location, Path) else f"{self._location}/{number}"

@@ -15,6 +15,7 @@ from components.storage.bucket import BucketStorage
 from components.storage.conditional import CONDITIONAL
 from components.storage.open import open_storage
 from components.store import CHECKSUMS, ModelStore, pointers, verify
+from components.store.copies import download
 from tests.store.faults import fill
 
 
@@ -241,16 +242,16 @@ def test_the_remedy_for_a_damaged_pointer_names_what_is_read(s3_root: str, monke
 def test_a_version_is_downloaded_whole_or_not_at_all(store: ModelStore, tmp_path: Path) -> None:
     version = store.add(fill)
     target = tmp_path / "cache" / "1"
-    copy = store.download(version, target)
+    copy = download(version, target)
     verify(copy)
     assert copy.path == target and copy.lineage == version.lineage
-    assert store.download(version, target) == copy, "what is there is taken"
+    assert download(version, target) == copy, "what is there is taken"
     (target / "serving" / "model.tflite").write_bytes(b"other")
     with pytest.raises(UserError, match=r"model\.tflite is changed"):
-        store.download(version, target)
+        download(version, target)
     store.storage.write("models/m/versions/1/serving/model.tflite", b"damaged")
     with pytest.raises(UserError, match=r"models/m/versions/1/serving/model\.tflite is changed"):
-        store.download(version, tmp_path / "cache" / "2")
+        download(version, tmp_path / "cache" / "2")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["1"], "what is damaged is not kept"
 
 
