@@ -56,6 +56,8 @@ class PipelinesApi:
         Raises:
             UserError: the host is no URL.
         """
+        if "@" in access.host:  # not shown: it may be a password
+            raise UserError("the host holds an @, as before it a user's name does; leave that out and give a token")
         if not access.host.startswith(("http://", "https://")):
             raise UserError(f"the host {access.host!r} is no URL; give one like http://ml-pipeline.kubeflow:8888")
         self.server = f"Kubeflow Pipelines at {access.host}"

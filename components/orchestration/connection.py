@@ -66,7 +66,7 @@ def sends_token_in_clear(host: str | None, token_file: str | None) -> bool:
 def _access(host: str, namespace: str | None, token_file: str | None, ca_file: str | None) -> Access:
     if ca_file:
         _check_certificates(ca_file)
-    path = token_file or os.environ.get(TOKEN_FILE_VARIABLE)
+    path = token_file or os.environ.get(TOKEN_FILE_VARIABLE) or None
     # KFP's API server refuses the tokens that kubectl makes when it is told no audience.
     new = f"`kubectl create token ACCOUNT -n {namespace or 'NAMESPACE'} --audience {AUDIENCE}` makes one"
     if path or os.environ.get(TOKEN_VARIABLE):

@@ -26,6 +26,18 @@ def test_a_host_without_scheme_is_refused(bare: Command) -> None:
     bare("submit", "--work", WORK, "--host", "localhost:8080").refused("'localhost:8080' is no URL")
 
 
+@pytest.mark.parametrize("host", ["http://bob:s3cret@localhost:8080", "bob:s3cret@localhost:8080"])
+def test_a_user_in_the_host_is_refused_and_not_shown(bare: Command, host: str) -> None:
+    done = bare("submit", "--work", WORK, "--host", host)
+    done.refused("leave that out and give a token")
+    assert "s3cret" not in done.err + done.out
+
+
+def test_an_empty_variable_names_no_token(bare: Command, kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_FILE_VARIABLE, "")
+    assert bare("submit", "--work", WORK, "--host", kfp.url).code == 0
+
+
 @pytest.mark.parametrize("host", ["http://localhost:{port}", "http://nowhere.invalid"])
 def test_a_host_that_is_not_there_is_told_at_once(bare: Command, host: str) -> None:
     with socket.socket() as free:
