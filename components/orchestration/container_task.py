@@ -101,7 +101,8 @@ class ContainerTask(ITaskHandler):
                 return f"it was killed (exit status {code}), as where memory runs out; raise --memory or free some"
             return f"it ended with exit status {code}" if code else ""
         finally:
-            with contextlib.suppress(APIError):  # interrupted, and removed by another
+            # Interrupted, and removed by another; or it takes its time, and is removed at the end of the run.
+            with contextlib.suppress(APIError, RequestException):
                 container.remove(force=True, v=True)
 
     def _end_mark(self) -> Path:

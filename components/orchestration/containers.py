@@ -23,13 +23,14 @@ from components.orchestration.container_limits import Limits
 from components.orchestration.container_task import ENGINE_FAILURES, ContainerTask, connect
 from components.orchestration.mounts import Folders, mounts
 from components.orchestration.runners import KfpRunner, replaced
+from components.storage.fetched import BESIDE_VARIABLE
 from components.storage.process import is_living, this_process
 
 RUN_LABEL, FOLDER_LABEL, HOLDER_LABEL = "evergreen.run", "evergreen.folder", "evergreen.holder"
 PASSED = (
     RUN_VARIABLE,
     FRESH_VARIABLE,
-    "EVERGREEN_BESIDE",
+    BESIDE_VARIABLE,
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -161,7 +162,7 @@ def _tell_to_end(containers: list[Container], grace_s: float) -> None:
     Not by `docker stop`: it tells the first process, KFP's shell, which does not pass it on.
     """
     for container in containers:
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(APIError, RequestException):
             container.exec_run(["sh", "-c", "kill -TERM -1"])
     for container in containers:
         with contextlib.suppress(APIError, RequestException):
@@ -170,5 +171,5 @@ def _tell_to_end(containers: list[Container], grace_s: float) -> None:
 
 def _force(containers: list[Container]) -> None:
     for container in containers:
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(APIError, RequestException):
             container.remove(force=True, v=True)
