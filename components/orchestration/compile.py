@@ -3,14 +3,14 @@
 import hashlib
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import json_format
 from kfp.compiler import Compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
-from components.cluster_config import BUILT_IN
+from components.cluster_config import BUILT_IN, StepName
 from components.config import ModelConfig
 from components.errors import UserError
 from components.orchestration.cluster import Placement
@@ -88,20 +88,34 @@ def notes(config: ModelConfig, compiled: Compiled, lock: Path | None) -> list[st
         compiled: its pipeline.
         lock: what it was compiled with.
     """
-    places = {"ingest.source": config.ingest.source, "work_uri (--work, cluster.work_uri)": compiled.work}
+    said = []
+    if "://" not in compiled.work:
+        said.append(
+            _path_note("work_uri (--work, cluster.work_uri)", compiled.work, "a URL such as s3://bucket/evergreen")
+        )
+    if _is_unseen(config, "ingest", config.ingest.source):
+        said.append(_path_note("ingest.source", config.ingest.source, "a URL such as s3://bucket/rows/*.parquet"))
     if config.predict.source is not None:
-        places["predict.source"] = config.predict.source
-    said = [
-        f"{key} is {place}, a path; a cluster needs a URL such as s3://bucket/evergreen"
-        for key, place in places.items()
-        if "://" not in place and not place.startswith("{work}")
-    ]
+        if _is_unseen(config, "predict", config.predict.source):
+            said.append(_path_note("predict.source", config.predict.source, "a URL such as s3://bucket/rows/*.parquet"))
+        if _is_unseen(config, "predict", config.predict.output):
+            said.append(_path_note("predict.output", config.predict.output, "a folder below {work}"))
     if chosen_lock(lock) is None and not config.cluster.registry:
         said.append(
             "the images have no registry, and start only on nodes that they were loaded on; elsewhere run `make images "
             "PUSH=1 REGISTRY=…`, or give cluster.registry"
         )
     return said
+
+
+def _is_unseen(config: ModelConfig, step: StepName, place: str) -> bool:
+    """Whether a place is a path that no volume of the step's pod holds."""
+    mounted = any(PurePosixPath(place).is_relative_to(one.path) for one in config.cluster.settings(step).volumes)
+    return "://" not in place and not place.startswith("{work}") and not mounted
+
+
+def _path_note(key: str, place: str, instead: str) -> str:
+    return f"{key} is {place}, a path; a cluster needs {instead}"
 
 
 def image_addresses(lock: Path | None, registry: str) -> dict[str, str]:

@@ -120,7 +120,12 @@ def test_a_slash_at_the_end_makes_no_other_version(bare: Command, kfp: KfpServer
 def test_what_nodes_may_not_find_is_noted(command: Command) -> None:
     done = command("submit", "--set", "ingest.source=/data/*.csv", "--upload-only")
     assert "note: ingest.source is /data/*.csv, a path" in done.err and "the images have no registry" in done.err
-    assert "note: " not in command("submit", "--set", "cluster.registry=registry.example.com", "--upload-only").err
+    quiet = ("submit", "--set", "cluster.registry=registry.example.com", "--upload-only")
+    assert "note: " not in command(*quiet).err
+    mounted = ("--set", "cluster.defaults.volumes=[{path: /data, claim: rows}]", "--set", "ingest.source=/data/*.csv")
+    assert "note: " not in command(*quiet, *mounted).err
+    predicts = ("--set", "predict.source=s3://b/*.csv", "--set", "predict.output=/out")
+    assert "note: predict.output is /out, a path" in command(*quiet, *predicts).err
 
 
 def test_each_user_s_namespace_has_its_own(bare: Command) -> None:
