@@ -1,6 +1,7 @@
 """`make images`, with stand-ins for the engines: what is built, what not, and what is said."""
 
 import json
+import re
 
 import pytest
 
@@ -16,7 +17,9 @@ def test_everything_is_built_once_and_told(machine, engine, capsys) -> None:
     here = machine(engine)
     assert here.make() == 0
     assert [line.split(" ")[0] for line in here.calls("build")] == [image(name) for name in names()]
-    assert "unchanged" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "unchanged" not in told
+    assert len(re.findall(r"evergreen-python-\S+ +200 .* \d+ s$", told, re.MULTILINE)) == len(names())
     assert here.make() == 0
     assert len(here.calls("build")) == len(names())
     table = capsys.readouterr().out

@@ -29,6 +29,13 @@ def test_they_differ_by_nothing_but_the_name_and_what_a_program_adds_at_its_end(
     assert bool(added) == (name in ("serve", "cleanup")), "KFP's command is what a step's container runs"
 
 
+@pytest.mark.parametrize("name", [*STEPS, "serve", "cleanup"])
+def test_what_builds_stays_behind_and_a_site_can_name_both_bases(name: str) -> None:
+    assert re.findall(r"^FROM (.*)$", _text(name), re.MULTILINE) == ["${BUILD_IMAGE} AS build", "${BASE_IMAGE}"]
+    own = _text(name).split("FROM ${BASE_IMAGE}")[1]
+    assert set(re.findall(r"^COPY (\S+)", own, re.MULTILINE)) == {"--from=build"}
+
+
 def test_the_server_says_whether_it_lives() -> None:
     assert "HEALTHCHECK" in _text("serve") and "/healthz" in _text("serve")
 
