@@ -1,6 +1,6 @@
 """A cold run of models/flights on all rows, a second one with nothing new, and where their time goes.
 
-    python benchmarks/run.py [--work DIR]
+    python benchmarks/run.py [--work DIR] [--runner docker]
 
 Claims: the cold run takes under 5 minutes and the run with nothing new under 10 seconds, on two cores. Overhead is the
 run's time that no step spent on its own work, as shares of the run: `start-up` is each task's time from the start of
@@ -63,10 +63,10 @@ def covered(intervals: list[tuple[float, float]]) -> float:
     return total
 
 
-def timed_run(name: str, work: Path) -> Timing:
+def timed_run(name: str, work: Path, runner: str) -> Timing:
     """Runs the pipeline once, as a user does."""
     start = time.time()
-    command = [sys.executable, "pipeline.py", "run", "models/flights", "--work", str(work)]
+    command = [sys.executable, "pipeline.py", "run", "models/flights", "--work", str(work), "--runner", runner]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     seconds = time.time() - start
     newest = max((work / "runs").iterdir(), key=lambda folder: folder.name)
@@ -96,10 +96,13 @@ def main() -> None:
     """Runs twice and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, help="a work directory that does not exist yet (default: a temporary one)")
-    chosen = parser.parse_args().work
+    parser.add_argument(
+        "--runner", choices=("subprocess", "docker"), default="subprocess", help="docker: in the images that are built"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        work = chosen or Path(temporary) / "work"
-        cold, repeated = timed_run("cold, all rows", work), timed_run("nothing new", work)
+        work = options.work or Path(temporary) / "work"
+        cold, repeated = (timed_run(name, work, options.runner) for name in ("cold, all rows", "nothing new"))
         console = Console(width=120)
         for table in (table_of_steps(cold), table_of_steps(repeated), table_of_parts([cold, repeated])):
             console.print(table)
