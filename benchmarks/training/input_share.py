@@ -26,7 +26,7 @@ from components.learning.networks import NetworkSpec
 from components.learning.place import take
 
 BATCHES = (512, 2048)
-LATER_EPOCHS = 8
+LATER_EPOCHS = 16
 MAX_FIRST, MAX_LATER = 0.35, 0.05
 RATE = Rate(1e-3)
 SEED = 0

@@ -5,8 +5,11 @@ next batch. An epoch is cut into batches of equal size, but for one example, and
 replicas take batches of exactly the same size in all steps, as collective operations demand: an epoch ends with a few
 examples seen twice, and a process that has more examples than another leaves some out, each time others.
 
-Streamed, records are batched inside each shard before they are interleaved, shuffled and parsed: work done per record
-costs more than the training itself.
+What is shuffled are chunks of up to 16 examples, of which a batch has at least 32: work done for each example by
+itself costs as much as a small network's step. In memory the examples are mixed before they are cut into chunks; on
+disk and in the shards a chunk holds random examples of one shard. Xu et al., "In-Database Machine Learning with
+CorgiPile: Stochastic Gradient Descent without Full Data Shuffle" (SIGMOD 2022), show that shuffled blocks that are
+mixed with others converge as a full shuffle does.
 """
 
 import math
@@ -31,6 +34,7 @@ READ_PIXELS = 2**20
 SHUFFLED_ROWS = 2**17
 SHUFFLED_BYTES = 2**30
 INTERLEAVED_SHARDS = 16
+WINDOW_BYTES = 2**20
 QUEUED_BATCHES = 2
 """Ready in memory while one is trained on."""
 _ENDLESS = np.iinfo(np.int64).max
@@ -144,8 +148,7 @@ class Reader:
             seed: of the order; None for another one in each run.
             position: where to begin.
         """
-        # Records of a chunk stay together: few of them, so that a small batch mixes too.
-        chunk = max(1, min(CHUNK_ROWS, int(sizes[0]) // CHUNKS_PER_BATCH))
+        chunk = _chunk_rows(sizes)
         shuffled = max(1, min(SHUFFLED_ROWS, SHUFFLED_BYTES // self._row_bytes) // chunk)
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -207,57 +210,120 @@ def from_columns(
         seed: of the order; None for another one in each run.
         position: where to begin.
     """
-    numbers = _row_numbers(len(columns[LABEL]), sizes, seed, position)
+    rows, width = len(columns[LABEL]), _chunk_rows(sizes)
+    chunk_bytes = width * sum(values[:1].nbytes for values in columns.values())
+    order = _Order(rows, width, math.ceil(max(WINDOW_BYTES / chunk_bytes, sizes[0] / width)), seed)
     if any(isinstance(values, np.memmap) for values in columns.values()):
-        taken = numbers.map(_from_file(columns), num_parallel_calls=tf.data.AUTOTUNE)
-        return taken.map(split).prefetch(tf.data.AUTOTUNE)
+        batches = order.batches(_from_file(columns, order), sizes, position, tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE)
     # One thread is far ahead of any step; more of them, and a longer queue, only take the steps' cores and caches.
-    return numbers.map(_from_memory(columns)).map(split).prefetch(QUEUED_BATCHES)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    return order.batches(_from_memory(columns, order), sizes, position).prefetch(QUEUED_BATCHES).with_options(options)
 
 
-def _row_numbers(rows: int, sizes: np.ndarray, seed: int | None, position: Position) -> tf.data.Dataset:
-    """The rows of each batch of endless epochs; the order of an epoch is drawn while the one before is trained on."""
-    ends = np.cumsum([0, *sizes])
-    bounds = tf.constant(ends)
-    passes = math.ceil(ends[-1] / rows)
-    kind = np.int32 if rows < 2**31 else np.int64
-
-    def draw(number: np.ndarray) -> np.ndarray:
-        # By numpy: TensorFlow's permutation sorts, which takes thirty times as long.
-        order = np.random.default_rng(None if seed is None else (seed, int(number))).permutation(rows).astype(kind)
-        return order if passes == 1 else np.tile(order, passes)
-
-    def order(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        drawn = tf.numpy_function(draw, [number], kind)
-        drawn.set_shape([rows * passes])
-        return number, drawn
-
-    def epoch(number: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(_first_step(number, position), len(sizes))
-        return numbers.map(lambda step: order[bounds[step] : bounds[step + 1]])
-
-    return _epochs(position).map(order).prefetch(1).flat_map(epoch)
+def _chunk_rows(sizes: np.ndarray) -> int:
+    """How many examples stay together: few of them, so that a small batch mixes too."""
+    return max(1, min(CHUNK_ROWS, int(sizes[0]) // CHUNKS_PER_BATCH))
 
 
-def _from_memory(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    tensors = {name: tf.constant(values) for name, values in columns.items()}
-    return lambda rows: {name: tf.gather(values, rows) for name, values in tensors.items()}
+@dataclass(frozen=True)
+class _Order:
+    """In which order rows are taken, and how many at once.
+
+    Attributes:
+        rows: number of rows.
+        width: rows of a chunk; the first chunk is filled up in front, with rows of the end.
+        window: chunks that are read at once: a call of TensorFlow or Python takes as long as some rows' training.
+        seed: of the order; None for another one in each run.
+    """
+
+    rows: int
+    width: int
+    window: int
+    seed: int | None
+
+    @property
+    def chunks(self) -> int:
+        return math.ceil(self.rows / self.width)
+
+    def rows_of(self, chunks: np.ndarray) -> np.ndarray:
+        """The numbers of the rows of chunks (C,), one after the other, (C * width,)."""
+        return ((chunks[:, None] * self.width + np.arange(self.width)).ravel() - (-self.rows % self.width)) % self.rows
+
+    def draw(self, epoch: np.ndarray) -> np.ndarray:
+        """The chunks of an epoch, each once."""
+        generator = np.random.default_rng(None if self.seed is None else (self.seed, int(epoch)))
+        # The chunk that is filled up comes first: so no batch has a gap, and no row is always left out at the end.
+        filled = int(self.rows % self.width > 0)
+        return np.concatenate([np.arange(filled), filled + generator.permutation(self.chunks - filled)])
+
+    def batches(
+        self, read: "Read", sizes: np.ndarray, position: Position, parallel: int | None = None
+    ) -> tf.data.Dataset:
+        """(inputs, label) batches of endless epochs; an epoch's order is drawn while the one before is trained on.
+
+        Args:
+            read: gives the rows of chunks.
+            sizes: of the batches of an epoch.
+            position: where to begin.
+            parallel: windows that are read side by side.
+        """
+        ends = tf.constant(np.cumsum([-self.rows % self.width, *sizes]))
+        window_rows, passes = self.window * self.width, math.ceil(sizes.sum() / self.rows)
+
+        def order(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            drawn = tf.ensure_shape(tf.numpy_function(self.draw, [number], np.int64), [self.chunks])
+            return number, tf.tile(drawn, [passes])
+
+        def epoch(number: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+            step = _first_step(number, position)
+
+            def rows(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+                columns = read(order[index * self.window : (index + 1) * self.window])
+                begin = tf.maximum(ends[step] - index * window_rows, 0)
+                return split({name: values[begin:] for name, values in columns.items()})
+
+            windows = tf.data.Dataset.range(ends[step] // window_rows, (ends[-1] - 1) // window_rows + 1)
+            taken = windows.map(rows, num_parallel_calls=parallel)
+            return taken.rebatch(tf.constant(sizes, tf.int64)[step:]).take(len(sizes) - step)
+
+        return _epochs(position).map(order).prefetch(1).flat_map(epoch)
 
 
-def _from_file(columns: Columns) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+Read = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+"""Columns of the rows of chunks (C,) int64."""
+
+
+def _from_memory(columns: Columns, order: _Order) -> Read:
+    # Mixed once: rows that lie side by side come from one shard, and may be more alike than those of a batch should be.
+    mixed = np.random.default_rng(order.seed).permutation(order.rows)[order.rows_of(np.arange(order.chunks))]
+    chunks = {
+        name: tf.convert_to_tensor(values[mixed].reshape(-1, order.width, *values.shape[1:]))
+        for name, values in columns.items()
+    }
+
+    def read(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        taken = {name: tf.gather(values, numbers) for name, values in chunks.items()}
+        return {name: tf.reshape(values, [-1, *values.shape[2:]]) for name, values in taken.items()}
+
+    return read
+
+
+def _from_file(columns: Columns, order: _Order) -> Read:
     names = list(columns)
 
-    def take(rows: np.ndarray) -> list[np.ndarray]:
-        ascending = np.sort(rows)  # a file is read forwards
-        return [columns[name][ascending] for name in names]
+    def take(numbers: np.ndarray) -> list[np.ndarray]:
+        rows = order.rows_of(numbers)
+        return [columns[name][rows] for name in names]
 
-    def batch(rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        taken = tf.numpy_function(take, [rows], [columns[name].dtype for name in names], stateful=False)
-        for name, values in zip(names, taken):
-            values.set_shape([None, *columns[name].shape[1:]])
-        return dict(zip(names, taken))
+    def read(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        taken = tf.numpy_function(take, [numbers], [columns[name].dtype for name in names], stateful=False)
+        return {name: tf.ensure_shape(values, [None, *columns[name].shape[1:]]) for name, values in zip(names, taken)}
 
-    return batch
+    return read
 
 
 def _seed_of(seed: int | None, number: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,10 @@
+import tempfile
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import UserError
@@ -100,6 +102,46 @@ def test_a_batch_mixes_the_shards(endless, expected, way):
     first = next(endless(way, batch_sizes(ROWS, 5)))
     places = [int(np.flatnonzero((expected == row).all(axis=1))[0]) for row in first]
     assert min(places) < 100 and max(places) >= 700
+
+
+@pytest.mark.parametrize("way", ["memory", "file"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.integers(1, 3000), data=st.data(), seed=st.integers(0, 2**40))
+def test_every_epoch_out_of_arrays_has_every_row_once(tmp_path, way, rows, data, seed):
+    sizes = batch_sizes(rows, data.draw(st.integers(1, min(rows, 12))))
+    batches = numbered(rows, sizes, seed, tmp_path if way == "file" else None)
+    for _ in range(2):
+        epoch = list(islice(batches, len(sizes)))
+        assert [len(batch) for batch in epoch] == list(sizes)
+        assert np.array_equal(np.sort(np.concatenate(epoch)), np.arange(rows))
+
+
+@pytest.mark.parametrize("way", ["memory", "file"])
+def test_a_process_with_more_rows_leaves_out_others_in_each_epoch(tmp_path, way):
+    rows, sizes = 5003, np.full(9, 544)  # 107 are left out
+    batches = numbered(rows, sizes, 3, tmp_path if way == "file" else None)
+    left_out = [set(range(rows)) - set(np.concatenate(list(islice(batches, 9)))) for _ in range(4)]
+    assert {len(out) for out in left_out} == {107}
+    assert not set.intersection(*left_out)
+
+
+def test_in_memory_neighbours_on_disk_do_not_meet_more_often_than_others(tmp_path):
+    rows, batch = 2**15, 512
+    first = next(numbered(rows, np.full(rows // batch, batch), 3, None))
+    together = np.diff(np.sort(first)) == 1
+    assert together.mean() < 4 * batch / rows
+    mapped = next(numbered(rows, np.full(rows // batch, batch), 3, tmp_path))
+    assert (np.diff(np.sort(mapped)) == 1).mean() > 0.9  # there they are read together
+
+
+def numbered(rows, sizes, seed, folder):
+    """The rows' numbers in batches without end; out of a file where a folder is given."""
+    numbers = np.arange(rows, dtype=np.float32)[:, None]
+    columns = {"floats": numbers, "label": numbers}
+    if folder is not None:
+        fresh = Path(tempfile.mkdtemp(dir=folder))  # an iterator may still read an earlier one
+        columns = {name: on_disk(fresh / f"{name}.bin", values) for name, values in columns.items()}
+    return (inputs["floats"][:, 0].astype(int) for inputs, _ in from_columns(columns, sizes, seed).as_numpy_iterator())
 
 
 @pytest.mark.parametrize("processes", [2, 3])
