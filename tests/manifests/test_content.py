@@ -55,10 +55,10 @@ def test_the_server_understands_what_the_runtime_tells_it(objects: list[Object])
     assert predictor["terminationGracePeriodSeconds"] > options.drain_s + options.timeout_s
 
 
-def test_prometheus_finds_the_services_that_kserve_makes(objects: list[Object]) -> None:
+def test_prometheus_finds_the_services_that_kserve_makes(base: list[Object]) -> None:
     # KServe's raw deployment hands the InferenceService's labels on and adds which part a service belongs to.
-    given = {**one(objects, "InferenceService", "flights")["metadata"]["labels"], "component": "predictor"}
-    monitor = one(objects, "ServiceMonitor", "evergreen-serving")["spec"]
+    given = {**one(base, "InferenceService", "flights")["metadata"]["labels"], "component": "predictor"}
+    monitor = one(base, "ServiceMonitor", "evergreen-serving")["spec"]
     assert monitor["selector"]["matchLabels"].items() <= given.items()
     assert set(monitor["targetLabels"]) <= set(given)
 

@@ -124,7 +124,7 @@ def test_what_nodes_may_not_find_is_noted(command: Command) -> None:
     assert "note: " not in command(*quiet).err
     mounted = ("--set", "cluster.defaults.volumes=[{path: /data, claim: rows}]", "--set", "ingest.source=/data/*.csv")
     assert "note: " not in command(*quiet, *mounted).err
-    predicts = ("--set", "predict.source=s3://b/*.csv", "--set", "predict.output=/out")
+    predicts = ("--set", "predict={source: 's3://b/*.csv', columns: [x], output: /out}")
     assert "note: predict.output is /out, a path" in command(*quiet, *predicts).err
 
 
