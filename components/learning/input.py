@@ -5,11 +5,11 @@ next batch. An epoch is cut into batches of equal size, but for one example, and
 replicas take batches of exactly the same size in all steps, as collective operations demand: an epoch ends with a few
 examples seen twice, and a process that has more examples than another leaves some out, each time others.
 
-What is shuffled are chunks of up to 16 examples, of which a batch has at least 32: work done for each example by
-itself costs as much as a small network's step. In memory the examples are mixed before they are cut into chunks; on
-disk and in the shards a chunk holds random examples of one shard. Xu et al., "In-Database Machine Learning with
-CorgiPile: Stochastic Gradient Descent without Full Data Shuffle" (SIGMOD 2022), show that shuffled blocks that are
-mixed with others converge as a full shuffle does.
+What is shuffled are chunks of up to 16 examples, of which a batch has at least 32: streamed, work done for each record
+by itself costs more than the training; in memory, gathering rows one by one takes a tenth of its time. In memory the
+examples are mixed before they are cut into chunks; on disk and in the shards a chunk holds random examples of one
+shard. Xu et al., "In-Database Machine Learning with CorgiPile: Stochastic Gradient Descent without Full Data Shuffle"
+(SIGMOD 2022), show that shuffled blocks that are mixed with others converge as a full shuffle does.
 """
 
 import math
@@ -35,6 +35,7 @@ SHUFFLED_ROWS = 2**17
 SHUFFLED_BYTES = 2**30
 INTERLEAVED_SHARDS = 16
 WINDOW_BYTES = 2**20
+"""Read by one call, out of arrays: each call wakes threads that the steps need, and what is read should stay cached."""
 QUEUED_BATCHES = 2
 """Ready in memory while one is trained on."""
 _ENDLESS = np.iinfo(np.int64).max
@@ -202,7 +203,7 @@ def from_columns(
 ) -> tf.data.Dataset:
     """(inputs, label) batches of endless epochs, out of arrays.
 
-    Arrays that are mapped from a file (`numpy.memmap`) stay there: only the rows of a batch are read.
+    Arrays that are mapped from a file (`numpy.memmap`) stay there: only the rows of the next batches are read.
 
     Args:
         columns: the process's examples.
@@ -236,7 +237,7 @@ class _Order:
     Attributes:
         rows: number of rows.
         width: rows of a chunk; the first chunk is filled up in front, with rows of the end.
-        window: chunks that are read at once: a call of TensorFlow or Python takes as long as some rows' training.
+        window: chunks that are read at once.
         seed: of the order; None for another one in each run.
     """
 
@@ -255,6 +256,7 @@ class _Order:
 
     def draw(self, epoch: np.ndarray) -> np.ndarray:
         """The chunks of an epoch, each once."""
+        # By numpy: TensorFlow's permutation sorts, which takes thirty times as long.
         generator = np.random.default_rng(None if self.seed is None else (self.seed, int(epoch)))
         # The chunk that is filled up comes first: so no batch has a gap, and no row is always left out at the end.
         filled = int(self.rows % self.width > 0)
